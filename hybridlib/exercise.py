@@ -1,0 +1,125 @@
+"""Feedback on exercises: which property holds, which does not, and why. Used by the exercises of every chapter.
+
+A property is a function of the reader's answer that asserts something; its name, with spaces for underscores, is what the
+reader sees. An answer that is not written yet fails no cell: the book executes with its stubs.
+"""
+
+import html
+import traceback
+from dataclasses import dataclass
+
+import torch
+
+
+class NotWrittenError(Exception):
+    """The reader's function is still a stub."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of `check`: one (property, verdict, message) each, the verdict "passed", "failed" or "not written yet"."""
+
+    outcomes: tuple
+
+    @property
+    def passed(self):
+        """True if every property holds."""
+        return all(verdict == "passed" for _, verdict, _ in self.outcomes)
+
+    @property
+    def summary(self):
+        """One sentence for all properties."""
+        verdicts = [verdict for _, verdict, _ in self.outcomes]
+        if "not written yet" in verdicts:
+            return "Not written yet: replace the `...` with your answer and run this cell again."
+        if self.passed:
+            return f"All {len(verdicts)} properties hold." if len(verdicts) > 1 else "The property holds."
+        return f"{verdicts.count('passed')} of {len(verdicts)} properties hold."
+
+    def __repr__(self):
+        marks = {"passed": "[x]", "failed": "[!]", "not written yet": "[ ]"}
+        lines = [f"{marks[verdict]} {name}" + (f": {message}" if message else "") for name, verdict, message in self.outcomes]
+        return "\n".join([self.summary, *lines])
+
+    def _repr_html_(self):
+        looks = {"passed": ("✓", "#0f9d76"), "failed": ("✕", "#d1660a"), "not written yet": ("○", "#80868b")}
+        items = []
+        for name, verdict, message in self.outcomes:
+            mark, colour = looks[verdict]
+            items.append(
+                f'<li style="border-left: 4px solid {colour}; margin: .3rem 0; padding: .1rem .7rem">'
+                f'<b>{mark}</b> {html.escape(name)} <span style="font-size: .85em">({verdict})</span>'
+                + (f'<br><span style="white-space: pre-wrap">{html.escape(message)}</span>' if message else "")
+                + "</li>"
+            )
+        return (
+            f'<div role="status"><p style="margin: 0 0 .4rem"><b>{html.escape(self.summary)}</b></p>'
+            f'<ul style="list-style: none; margin: 0; padding: 0">{"".join(items)}</ul></div>'
+        )
+
+
+def check(candidate, properties):
+    """Run each property on the reader's answer: (callable or value, list of functions) -> Result. Never raises for it.
+
+    A stub (the answer is, or returns, `...` or None, or raises NotImplementedError) counts as not written yet. Any
+    exception in the reader's code fails the property and is shown with its line. `ValueError` for an empty list.
+    """
+    if not properties:
+        raise ValueError("check needs at least one property to look at")
+    return Result(tuple((name_of(prop), *outcome(candidate, prop)) for prop in properties))
+
+
+def same(found, expected, *, tolerance=1e-5):
+    """Assert that two tensors, arrays or numbers agree, with a message that shows both."""
+    a, b = torch.as_tensor(found), torch.as_tensor(expected)
+    if a.shape != b.shape:
+        raise AssertionError(f"found shape {tuple(a.shape)}, expected {tuple(b.shape)}")
+    if not torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance):
+        raise AssertionError(f"found {words(a)}, expected {words(b)}")
+
+
+def words(tensor):
+    values = tensor.tolist()
+    return f"{values:.6g}" if isinstance(values, float) else str(values) if tensor.numel() <= 64 else f"{tensor}"
+
+
+def name_of(prop):
+    return prop.__name__.replace("_", " ")
+
+
+def outcome(candidate, prop):
+    """Verdict and message of one property: (callable or value, function) -> (str, str)."""
+    try:
+        if prop(watched(candidate)) is False:
+            return "failed", "does not hold"
+    except (NotWrittenError, NotImplementedError):
+        return "not written yet", ""
+    except Exception as error:  # whatever the reader's code does wrong is the message, not a crash of the page
+        if "ellipsis" in str(error):  # `...` inside a formula
+            return "not written yet", ""
+        return "failed", explain(error)
+    return "passed", ""
+
+
+def watched(candidate):
+    """The answer itself; a function comes back wrapped, so that a stub is told from a wrong answer."""
+    if candidate is None or candidate is ...:
+        raise NotWrittenError
+    if not callable(candidate) or isinstance(candidate, type):
+        return candidate
+
+    def answer(*args, **kwargs):
+        value = candidate(*args, **kwargs)
+        if value is None or value is ...:
+            raise NotWrittenError
+        return value
+
+    return answer
+
+
+def explain(error):
+    """What went wrong, in one or two lines: exception -> str."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, AssertionError):
+        return str(error) or f"does not hold: {last.line}"
+    return f"{type(error).__name__}: {error}\nin line {last.lineno} of {last.name}: {last.line}"

@@ -1,0 +1,54 @@
+// Self-check: each option is a button; pressing it explains why it is right or wrong.
+
+function question({ question, options }, answered) {
+  const why = h("div", { class: "why", "aria-live": "polite" });
+  const buttons = options.map((option) => {
+    const mark = h("span", { class: "mark", "aria-hidden": "true" }, "○");
+    const press = () => {
+      for (const other of buttons) {
+        other.classList.remove("right", "wrong");
+        other.setAttribute("aria-pressed", "false");
+        other.querySelector(".mark").textContent = "○";
+      }
+      const verdict = option.correct ? "right" : "wrong";
+      button.classList.add(verdict);
+      button.setAttribute("aria-pressed", "true");
+      mark.textContent = option.correct ? "✓" : "✕";
+      button.after(why);
+      why.replaceChildren(
+        h("strong", { class: verdict }, option.correct ? "Right. " : "Not this one. "),
+        h("span", { html: option.why }),
+      );
+      answered(option.correct);
+    };
+    const button = h("button", { type: "button", class: "option", "aria-pressed": "false", onclick: press },
+      mark, h("span", { html: option.text }));
+    return button;
+  });
+  return h("fieldset", {}, h("legend", { html: question }), h("div", {}, buttons, why));
+}
+
+export default {
+  render({ model, el }) {
+    const { title, questions } = model.get("data");
+    const { body, stop } = frame(el, title);
+    const first = questions.map(() => null); // what each question's first answer was
+    const score = h("p", { class: "score", role: "status" });
+    const sum = () => {
+      const done = first.filter((answer) => answer !== null).length;
+      const right = first.filter((answer) => answer).length;
+      score.textContent = done ? `${done} of ${questions.length} answered, ${right} right at the first try.` : "";
+      model.set("state", { first: [...first] });
+      model.save_changes();
+    };
+    body.append(
+      h("p", { class: "title" }, title),
+      ...questions.map((item, i) => question(item, (correct) => {
+        first[i] ??= correct;
+        sum();
+      })),
+      score,
+    );
+    return stop;
+  },
+};

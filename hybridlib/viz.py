@@ -1,0 +1,237 @@
+"""Figures: arrays in, axes out; nothing is trained or sampled here. Used in every chapter.
+
+Figures are shown by `show`, as SVG inside the page: what is black in the figure takes the colour of the page's text, so it
+reads in light and dark, and every figure carries a text for those who cannot see it. The colours keep a contrast of at
+least 3 on white and on the dark page, and differ for colour-blind readers too.
+"""
+
+import hashlib
+import html
+import io
+import re
+
+import matplotlib as mpl
+import numpy as np
+from IPython.display import display
+
+BLUE, ORANGE, GREEN, PURPLE, PINK, GREY = "#2a85c7", "#d1660a", "#0f9d76", "#8b6fd0", "#c8559d", "#7d8488"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, PINK, GREY)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=COLOURS, linestyle=DASHES),
+    "lines.linewidth": 2,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+LARGEST = 2_000_000  # characters of SVG that one figure may carry into a page
+
+
+def axes(rows=1, columns=1, *, size=(5.6, 3.4)):
+    """Empty axes in the book's style: sizes in inches -> Axes, or an array of Axes (rows, columns) if there are several."""
+    from matplotlib import pyplot as plt
+
+    with mpl.rc_context(STYLE):
+        return plt.subplots(rows, columns, figsize=size)[1]
+
+
+def show(figure, *, alt, caption=None):
+    """Display a figure (or the figure of some axes) with its text `alt`, in every front end; then close it.
+
+    alt says what can be seen, in a sentence or two. `ValueError` for a missing alt, or a figure too large for a page.
+    """
+    from matplotlib import pyplot as plt
+
+    figure = getattr(figure, "figure", figure)
+    markup = figure_html(figure, alt=alt, caption=caption)
+    plt.close(figure)
+    display({"text/html": markup, "text/plain": alt}, raw=True)
+
+
+def figure_html(figure, *, alt, caption=None):
+    """The figure as an HTML <figure> with an inline SVG: (Figure, str) -> str. Errors as in `show`."""
+    if len(alt.split()) < 3:
+        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
+    figure.patch.set_alpha(0)
+    for ax in figure.axes:
+        ax.patch.set_alpha(0)
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "hybridlib", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue()
+    if len(drawing) > LARGEST:
+        raise ValueError(f"{len(drawing)} characters of SVG are too many for a page; draw large artists with rasterized=True")
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.DOTALL)
+    name = "f" + hashlib.sha256(drawing.encode()).hexdigest()[:10]  # ids must differ between the figures of a page
+    drawing = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", drawing).replace("#000000", "currentColor")
+    width = round(figure.get_figwidth() * 96)
+    head = (
+        f'<svg role="img" aria-label="{html.escape(alt)}" fill="currentColor" stroke-linejoin="round" '
+        f'style="width: 100%; max-width: {width}px; height: auto"'
+    )
+    drawing = re.sub(r'<svg( [^>]*?)? height="[^"]*"', rf"{head}\1", drawing, count=1)
+    drawing = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", drawing, count=1)
+    note = f'<figcaption style="font-size: .9em; margin-top: .4rem">{html.escape(caption)}</figcaption>' if caption else ""
+    return f'<figure style="margin: 1rem 0; background: none">{drawing}{note}</figure>'
+
+
+def images(x, *, shape=None, columns=10, titles=None, ax=None):
+    """Pictures in rows: (n, D) or (n, H, W), values 0..1 -> Axes. shape: (H, W), by default square."""
+    x = np.asarray(x, dtype=float)
+    if x.ndim == 2:
+        side = int(round(x.shape[1] ** 0.5))
+        x = x.reshape(len(x), *(shape or (side, side)))
+    n, height, width = x.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    gap = max(1, width // 14)
+    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), 0.0)
+    for i, picture in enumerate(x):
+        r, c = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        canvas[r : r + height, c : c + width] = mpl.colormaps["gray"](picture.clip(0, 1))
+    ax = ax or axes(size=(5.6, 5.6 * canvas.shape[0] / canvas.shape[1] + (0.3 if titles else 0)))
+    ax.imshow(canvas, interpolation="none")
+    ax.set_axis_off()
+    for i, title in enumerate(titles or []):
+        ax.text((i % columns) * (width + gap) + width / 2, (i // columns) * (height + gap) - 1, title, ha="center", va="bottom")
+    return ax
+
+
+def dependencies(seen, allowed=None, *, labels=None, ax=None):
+    """Who sees whom: (D, D) booleans, row = output, column = input -> Axes.
+
+    allowed: (D, D), by default all that is seen. Filled square: seen and allowed. Cross: seen but forbidden. Ring: allowed
+    but missing.
+    """
+    seen = np.asarray(seen, dtype=bool)
+    allowed = seen if allowed is None else np.asarray(allowed, dtype=bool)
+    D = len(seen)
+    labels = labels or [str(d + 1) for d in range(D)]
+    ax = ax or axes(size=(3.6, 3.6))
+    for mask, marker, colour, name in (
+        (seen & allowed, "s", BLUE, "sees"),
+        (seen & ~allowed, "X", ORANGE, "sees, but must not"),
+        (~seen & allowed, "o", PURPLE, "should see, but does not"),
+    ):
+        rows, columns = np.nonzero(mask)
+        face = "none" if marker == "o" else colour
+        if len(rows):
+            ax.scatter(columns, rows, s=(150 / D) ** 2 / 2, marker=marker, facecolors=face, edgecolors=colour, lw=1.8, label=name)
+    ax.set(xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5), aspect="equal", xlabel="input", ylabel="output")
+    ax.set_xticks(range(D), labels)
+    ax.set_yticks(range(D), labels)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    for edge in np.arange(D + 1) - 0.5:
+        ax.axhline(edge, color="black", alpha=0.15, lw=0.8, ls="-")
+        ax.axvline(edge, color="black", alpha=0.15, lw=0.8, ls="-")
+    if (seen != allowed).any():
+        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2))
+    return ax
+
+
+def network(masks, *, degrees=None, ax=None):
+    """A masked network: list of (out, in) 0/1 masks, inputs first -> Axes. degrees: list of vectors, written in the units."""
+    masks = [np.asarray(mask) for mask in masks]
+    sizes = [masks[0].shape[1], *(len(mask) for mask in masks)]
+    ax = ax or axes(size=(5.6, max(2.5, 0.42 * max(sizes))))
+    places = [(np.arange(size) - (size - 1) / 2) * max(sizes) / size for size in sizes]
+    for layer, mask in enumerate(masks):
+        for unit, source in zip(*np.nonzero(mask), strict=True):
+            ends = places[layer][source], places[layer + 1][unit]
+            ax.plot((layer, layer + 1), ends, color=BLUE, lw=1, ls="-", alpha=0.55, zorder=1)
+    for layer, place in enumerate(places):
+        ax.scatter(np.full(len(place), layer), place, s=260, facecolors="white", edgecolors="black", lw=1.2, zorder=2)
+        for unit, y in enumerate(place):
+            if degrees is not None:
+                ax.text(layer, y, str(int(degrees[layer][unit])), ha="center", va="center", zorder=3, size=10)
+            if layer in (0, len(places) - 1):
+                side = -1 if layer == 0 else 1
+                ax.text(layer + 0.16 * side, y, f"$x_{{{unit + 1}}}$", ha="right" if side < 0 else "left", va="center")
+    ax.set(xlim=(-0.4, len(masks) + 0.4), ylim=(max(sizes) / 2, -max(sizes) / 2))
+    ax.set_axis_off()
+    return ax
+
+
+def bars(probabilities, *, labels=None, ylabel="probability", ax=None):
+    """Probabilities of states side by side: {name: (n,)} -> Axes. labels: (n,) names of the states."""
+    ax = ax or axes()
+    n = len(next(iter(probabilities.values())))
+    width = 0.8 / len(probabilities)
+    for i, (name, values) in enumerate(probabilities.items()):
+        places = np.arange(n) - 0.4 + width * (i + 0.5)
+        ax.bar(places, np.asarray(values, dtype=float), 0.9 * width, color=COLOURS[i], hatch=("", "//", "..", "xx")[i % 4],
+               edgecolor=COLOURS[i], fill=i % 2 == 0, label=name)
+    ax.set_xticks(range(n), labels or range(n))
+    ax.set(ylabel=ylabel)
+    if len(probabilities) > 1:
+        ax.legend()
+    return ax
+
+
+def lines(x, series, *, errors=None, xlabel="", ylabel="", ax=None):
+    """Curves with optional error bands: (n,), {name: (n,)}, {name: (n,)} -> Axes."""
+    ax = ax or axes()
+    for i, (name, values) in enumerate(series.items()):
+        values = np.asarray(values, dtype=float)
+        ax.plot(x, values, color=COLOURS[i % 6], linestyle=DASHES[i % 6], label=name)
+        if errors and name in errors:
+            error = np.asarray(errors[name], dtype=float)
+            ax.fill_between(x, values - error, values + error, color=COLOURS[i % 6], alpha=0.2, lw=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def curves(history, *, keys=("loss", "valid"), ylabel="NLL (nats)", ax=None):
+    """Training curves: the list of dicts that `train.fit` returns -> Axes. Keys that it does not have are left out."""
+    series = {key: [row[key] for row in history] for key in keys if history[0].get(key) is not None}
+    return lines([row["epoch"] for row in history], series, xlabel="epoch", ylabel=ylabel, ax=ax)
+
+
+def table(rows, *, caption, formats=None):
+    """Display a table: list of dicts with the same keys, in their order. formats: {column: format such as ".2f"}.
+
+    Numbers stand right-aligned. `ValueError` for no rows, differing keys or no caption.
+    """
+    markup, text = table_html(rows, caption=caption, formats=formats)
+    display({"text/html": markup, "text/plain": text}, raw=True)
+
+
+def table_html(rows, *, caption, formats=None):
+    """The table as HTML and as plain text: list of dicts -> (str, str). Errors as in `table`."""
+    if not rows or not caption or any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("a table needs a caption and at least one row, and all rows the same keys")
+    formats = formats or {}
+    columns = list(rows[0])
+    cells = [
+        [format(row[c], formats[c]) if c in formats and not isinstance(row[c], str) else str(row[c]) for c in columns]
+        for row in rows
+    ]
+    numeric = [any(isinstance(row[c], (int, float)) for row in rows) for c in columns]
+    align = ["right" if n else "left" for n in numeric]
+    head = "".join(f'<th scope="col" style="text-align: {a}">{html.escape(c)}</th>' for c, a in zip(columns, align, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align: {a}; font-variant-numeric: tabular-nums">{html.escape(cell)}</td>'
+            for cell, a in zip(line, align, strict=True)
+        )
+        + "</tr>"
+        for line in cells
+    )
+    markup = (
+        f'<div style="overflow-x: auto" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table class="table">'
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+    widths = [max(len(c), *(len(line[i]) for line in cells)) for i, c in enumerate(columns)]
+    text = "\n".join(
+        "  ".join(cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True)).rstrip()
+        for line in [columns, *cells]
+    )
+    return markup, f"{caption}\n{text}"
