@@ -1,0 +1,69 @@
+# make book    build the site: environment, execution of every notebook, HTML; warnings are errors
+# make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
+# make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
+# make format | first-cells | lock | repository URL=...                        the commands that rewrite files
+
+PYTHON ?= python3
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard book/*.ipynb)
+
+# A notebook server's leftovers would remove the figures; progress bars would fill the pages.
+unexport MPLBACKEND
+export TQDM_DISABLE := 1
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.PHONY: book test env serve lint unit site-test bench colab-test clean format first-cells lock repository browser
+.DEFAULT_GOAL := book
+
+env:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) tools/env.py
+
+book: env
+	@$(BIN)/python tools/fresh.py
+	@$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
+	@echo "The book is in _build/html/index.html; to see it in a browser: make serve"
+
+serve: book
+	@echo "http://localhost:8000 (stop with Ctrl-C)"
+	@$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
+
+test: lint book browser
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
+
+unit: env
+	$(BIN)/python -m pytest --ignore tests/site --ignore tests/test_notebooks.py
+
+site-test: book browser
+	$(BIN)/python -m pytest tests/site tests/test_notebooks.py
+
+browser: env
+	@$(BIN)/python tools/browser.py
+
+colab-test: env
+	$(BIN)/python tools/colab_test.py $(CHAPTERS)
+
+bench: env
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf _build .venv .cache build dist *.egg-info
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout --keep-id $(NOTEBOOKS)
+
+first-cells: env
+	$(BIN)/python tools/first_cells.py
+
+lock:
+	$(PYTHON) tools/lock.py
+
+repository: env
+	$(BIN)/python tools/repository.py $(URL)

@@ -1,0 +1,58 @@
+"""The first cell of every notebook, written here once.
+
+On Colab it installs hybridlib from the repository and whatever of its needs Colab lacks, never torch or numpy; anywhere
+else it does nothing. `make first-cells` puts it at the top of every notebook; a test checks that it is there.
+"""
+
+from pathlib import Path
+
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TEMPLATE = '''\
+# On Colab only: install the book's library and what Colab lacks of its needs. Its torch and numpy stay as they are.
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+if find_spec("google") and find_spec("google.colab") and not find_spec("hybridlib"):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    library = os.environ.get("HYBRIDLIB_WHEEL", "git+{url}@{branch}")
+    subprocess.run([*pip, "--no-deps", library], check=True)
+    needs = ["accelerate", "anywidget", "mlxtend", "pooch", "safetensors"]
+    missing = [name for name in needs if not find_spec(name)]
+    if missing:
+        subprocess.run([*pip, "--upgrade-strategy", "only-if-needed", *missing], check=True)'''
+
+
+def first_cell_source() -> str:
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    return TEMPLATE.format(url=repository["url"], branch=repository["branch"])
+
+
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "book").rglob("*.ipynb"))
+
+
+def put_first_cell(notebook) -> None:
+    """Write the cell over the one that carries the id "colab", or insert it as the first."""
+    cell = nbformat.v4.new_code_cell(first_cell_source(), id="colab", metadata={"tags": ["remove-cell"]})
+    notebook.cells = [cell, *(other for other in notebook.cells if other.id != "colab")]
+
+
+def main() -> None:
+    for path in notebooks():
+        before = path.read_text()
+        notebook = nbformat.reads(before, as_version=4)
+        put_first_cell(notebook)
+        after = nbformat.writes(notebook) + "\n"
+        if after != before:
+            path.write_text(after)
+            print(f"first cell written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

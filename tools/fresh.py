@@ -1,0 +1,55 @@
+"""Forget executed notebooks and built pages that no longer follow from their sources.
+
+The notebook cache compares cells only. A page also depends on hybridlib, on the installed versions and on the data
+folder, so a fingerprint of those is kept beside the cache, and both go when it changes.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+
+
+def digest(paths) -> str:
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        total.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def data_folder() -> list[str]:
+    """Names and sizes in HYBRIDLIB_DATA: enough to notice another or a completed folder without reading gigabytes."""
+    folder = os.environ.get("HYBRIDLIB_DATA")
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file()) if folder else []
+    return [str(folder), *(f"{path} {path.stat().st_size}" for path in files)]
+
+
+def forget_unless(name: str, fingerprint: str, *made: Path) -> None:
+    """Delete what was `made` unless the fingerprint noted under `name` still holds."""
+    note = BUILD / name
+    if note.exists() and note.read_text() == fingerprint:
+        return
+    for path in made:
+        shutil.rmtree(path, ignore_errors=True)
+    BUILD.mkdir(exist_ok=True)
+    note.write_text(fingerprint)
+
+
+def main() -> None:
+    library = [path for path in (ROOT / "hybridlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    sources = digest([*library, ROOT / "requirements.txt", ROOT / "tools/fresh.py"])
+    data = hashlib.sha256("\n".join(data_folder()).encode()).hexdigest()
+    html, doctrees = BUILD / "html", BUILD / ".doctrees"
+    executed = [sources, platform.python_version(), platform.machine(), data]
+    forget_unless("executed-with.txt", "\n".join(executed), BUILD / ".jupyter_cache", html, doctrees)
+    # Pages that left the table of contents would stay in the site, and unchanged pages would keep an old layout.
+    layout = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "book/assets").iterdir()]
+    forget_unless("laid-out-with.txt", digest(layout), html, doctrees)
+
+
+if __name__ == "__main__":
+    main()

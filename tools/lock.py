@@ -1,0 +1,38 @@
+"""Write requirements.txt: the newest versions that pyproject.toml allows, resolved for the oldest Python supported.
+
+The oldest Python, because its set is a superset: packages drop old Pythons and need fewer backports on new ones.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HELD = ["torch==2.13.0"]  # moved by hand, together with a look at every number in the book
+GPU_ONLY = re.compile(r"nvidia-|triton|cuda-")  # torch asks for these itself where they belong
+
+HEADER = """\
+# The exact environment in which the book is built and tested, for Python 3.11 to 3.13. Written by `make lock`
+# from the ranges in pyproject.toml; to change it, change those. Reading or using hybridlib alone needs none of these pins.
+"""
+
+
+def main() -> None:
+    if sys.version_info[:2] != (3, 11):
+        sys.exit("Lock with the oldest Python the book supports: make lock PYTHON=python3.11")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-"]
+    report = subprocess.run([*command, f"{ROOT}[book,dev]", *HELD], check=True, stdout=subprocess.PIPE)
+    metadata = [entry["metadata"] for entry in json.loads(report.stdout)["install"]]
+    pins = {
+        re.sub(r"[-_.]+", "-", package["name"]).lower(): package["version"].split("+")[0]
+        for package in metadata
+        if package["name"] != "hybridlib" and not GPU_ONLY.match(package["name"])
+    }
+    lines = [f"{name}=={version}\n" for name, version in sorted(pins.items())]
+    (ROOT / "requirements.txt").write_text(HEADER + "".join(lines))
+
+
+if __name__ == "__main__":
+    main()
