@@ -13,7 +13,7 @@ STAMP = os.path.join(VENV, "made-from.txt")
 
 
 def fingerprint():
-    """What the environment is made from, a line each: interpreter, place (environments remember theirs), lock and metadata."""
+    """What the environment is made from, a line each: interpreter, place (it remembers its own), lock and metadata."""
     digest = hashlib.sha256()
     for name in ("requirements.txt", "pyproject.toml"):
         with open(os.path.join(ROOT, name), "rb") as file:

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
-TEMPLATE = '''\
+TEMPLATE = """\
 # On Colab only: install the book's library and what Colab lacks of its needs. Its torch and numpy stay as they are.
 import os
 import subprocess
@@ -25,7 +25,7 @@ if find_spec("google") and find_spec("google.colab") and not find_spec("hybridli
     needs = ["accelerate", "anywidget", "mlxtend", "pooch", "safetensors"]
     missing = [name for name in needs if not find_spec(name)]
     if missing:
-        subprocess.run([*pip, "--upgrade-strategy", "only-if-needed", *missing], check=True)'''
+        subprocess.run([*pip, "--upgrade-strategy", "only-if-needed", *missing], check=True)"""
 
 
 def first_cell_source() -> str:

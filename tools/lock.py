@@ -15,7 +15,7 @@ GPU_ONLY = re.compile(r"nvidia-|triton|cuda-")  # torch asks for these itself wh
 
 HEADER = """\
 # The exact environment in which the book is built and tested, for Python 3.11 to 3.13. Written by `make lock`
-# from the ranges in pyproject.toml; to change it, change those. Reading or using hybridlib alone needs none of these pins.
+# from the ranges in pyproject.toml; to change it, change those. Using hybridlib alone needs none of these pins.
 """
 
 

@@ -1,19 +1,16 @@
 """A server for the built site and a browser that can reach nothing else."""
 
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browser import find_browser
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
-sys.path.insert(0, str(ROOT / "tools"))
-
-from browser import find_browser  # noqa: E402
 
 # --no-sandbox: containers run as root. The others keep the browser from calling home.
 FLAGS = [
@@ -59,9 +56,10 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, site):
-    """`open_page(path, width=1280, scheme="light")` -> a loaded page; complaints of all pages opened fail the test at its end.
+    """`open_page(path, width=1280, scheme="light")` -> a loaded page; complaints fail the test at its end.
 
-    Requests to other hosts are blocked, and each is a complaint, as is every console error, page error and failed request.
+    Requests to other hosts are blocked, and each is a complaint, as is every console error, page error and
+    failed request.
     """
     complaints, contexts = [], []
 
