@@ -149,7 +149,9 @@ def model_map(nodes, edges, *, title="Map of the models"):
             raise ValueError(f"edge {edge} lacks {sorted(missing)}")
         if unknown := {edge["source"], edge["target"]} - set(ids):
             raise ValueError(f"edge {edge} names unknown nodes {sorted(unknown)}")
-    return Explorer("model_map", {"title": title, "nodes": list(nodes), "edges": list(edges)})
+    nodes = [node | {"text": markup(node["text"])} for node in nodes]
+    edges = [edge | {"text": markup(edge["text"])} for edge in edges]
+    return Explorer("model_map", {"title": title, "nodes": nodes, "edges": edges})
 
 
 def likelihood_explorer(p=None, q=None, *, title="Likelihood explorer"):

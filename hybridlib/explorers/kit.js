@@ -26,7 +26,11 @@ function svg(tag, attributes, ...children) {
 function watchColours(host) {
   const update = () => {
     const [r, g, b] = getComputedStyle(host).color.match(/[\d.]+/g).map(Number);
-    host.toggleAttribute("dark", 0.299 * r + 0.587 * g + 0.114 * b > 140);
+    const dark = 0.299 * r + 0.587 * g + 0.114 * b > 140;
+    host.toggleAttribute("dark", dark);
+    let behind = host; // the colour behind the explorer, for what must cover a line
+    while (behind && /, 0\)$|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+    host.style.setProperty("--page", behind ? getComputedStyle(behind).backgroundColor : dark ? "#1e1e1e" : "#fff");
   };
   const observer = new MutationObserver(update);
   for (const node of [document.documentElement, document.body]) observer.observe(node, { attributes: true });
