@@ -1,0 +1,106 @@
+"""The chain rule as a base class: p(x) = prod_d p(x_d | variables before d in the order).
+
+Bengio & Bengio (2000), "Modeling high-dimensional discrete data with multi-layer neural networks". Chapter 1 states the
+promise that every model keeps, chapter 5 uses it.
+"""
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from .outputs import Bernoulli, Output
+
+
+def permutation(order, D: int) -> Tensor:
+    """``order`` as a LongTensor (D,), or a ValueError that says what is wrong; None is the natural order."""
+    order = torch.arange(D) if order is None else torch.as_tensor(order).detach().cpu().long()
+    if order.shape != (D,) or not torch.equal(order.sort().values, torch.arange(D)):
+        raise ValueError(f"an order of {D} variables must be a permutation of 0..{D - 1}, got {order.tolist()}")
+    return order
+
+
+def sampling(method):
+    """Decorate a sampling method: no gradients, and dropout off while it runs."""
+
+    @functools.wraps(method)
+    def wrapped(self, *args, **kwargs):
+        training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                return method(self, *args, **kwargs)
+        finally:
+            self.train(training)
+
+    return wrapped
+
+
+class Autoregressive(nn.Module):
+    """p(x) = prod_d p(x_d | x_before(d)); a subclass supplies ``theta`` and gets likelihood and sampling from here.
+
+    ``order[t]`` is the variable that is generated at step t. ``theta(x)[:, d]`` may depend on the variables before d in
+    that order and on nothing else: ``hybridlib.audit`` checks it. ``orders`` (M, D) holds one order for most models.
+    """
+
+    def __init__(self, D: int, *, output: Output | None = None, orders=None, context: int = 0):
+        super().__init__()
+        if D < 1:
+            raise ValueError(f"a model needs at least one variable, got D = {D}")
+        self.D, self.context = D, context
+        self.output = Bernoulli() if output is None else output
+        orders = [orders] if orders is None or torch.as_tensor(orders).dim() < 2 else list(torch.as_tensor(orders))
+        self.register_buffer("orders", torch.stack([permutation(order, D) for order in orders]))
+
+    @property
+    def order(self) -> Tensor:
+        """The order (D,) in which variables are generated; the first one where a model has several."""
+        return self.orders[0]
+
+    def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Numbers of every conditional at once: (B, D) -> (B, D, P). The subclass's work."""
+        raise NotImplementedError(f"{type(self).__name__} must define theta(x, context)")
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> torch.distributions.Distribution:
+        """All conditionals p(x_d | x_before(d)) in one pass: (B, D) -> distribution with batch shape (B, D)."""
+        return self.output.distribution(self.theta(x, context))
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x) = sum_d log p(x_d | x_before(d)): (B, D) -> (B,), nats. ValueError on wrong shapes or values."""
+        x = self._checked(x, context)
+        return self(x, context).log_prob(x).sum(-1)
+
+    @sampling
+    def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D), one variable after the other: D full passes. ``context`` is (n, C) where p(x | c)."""
+        u = self._uniforms(n, generator, context)
+        x = torch.zeros_like(u)
+        for d in self.order.tolist():
+            x[:, d] = self.output.pick(self.theta(x, context)[:, d], u[:, d])
+        return x
+
+    def _uniforms(self, n: int, generator: torch.Generator | None, context: Tensor | None = None) -> Tensor:
+        """The randomness of n samples, (n, D): variable d is decided by column d, whatever the sampler."""
+        if n < 0:
+            raise ValueError(f"the number of samples must not be negative, got {n}")
+        self._check_context(n, context)
+        like = next(self.parameters())
+        # drawn where the generator lives, so that one seed gives the same samples on every device
+        where = like.device if generator is None else generator.device
+        return torch.rand(n, self.D, generator=generator, device=where, dtype=like.dtype).to(like.device)
+
+    def _checked(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """x as floats after checking shape and values."""
+        if x.dim() != 2 or x.shape[1] != self.D:
+            raise ValueError(f"{type(self).__name__} needs data of shape (B, {self.D}), got {tuple(x.shape)}")
+        self._check_context(len(x), context)
+        self.output.check(x)
+        return x if x.is_floating_point() else x.to(next(self.parameters()).dtype)
+
+    def _check_context(self, n: int, context: Tensor | None) -> None:
+        if (context is not None) != (self.context > 0) or (context is not None and context.shape != (n, self.context)):
+            got = "none" if context is None else f"shape {tuple(context.shape)}"
+            needs = f"a context of shape ({n}, {self.context})" if self.context else "no context"
+            raise ValueError(f"this {type(self).__name__} needs {needs}, got {got}")
+        if context is not None and not torch.isfinite(context).all():
+            raise ValueError("the context holds NaN or infinite entries; remove them")

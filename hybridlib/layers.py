@@ -1,0 +1,104 @@
+"""What two or more models share: linear layers some of whose connections are forbidden.
+
+A connection from a unit of degree a to a unit of degree b is allowed when a <= b, or a < b where ``strict`` (Germain et
+al., 2015, arXiv:1502.03509, equations 8 and 9). ``MaskedLinear`` is the textbook version for any degrees; ``Staircase``
+needs sorted degrees and does only the work that the mask leaves. Chapter 5 builds both.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def mask(in_degrees: Tensor, out_degrees: Tensor, *, strict: bool) -> Tensor:
+    """The 0/1 matrix (out, in) of allowed connections: in degree <= out degree, or < where strict."""
+    allowed = in_degrees < out_degrees[:, None] if strict else in_degrees <= out_degrees[:, None]
+    return allowed.to(torch.get_default_dtype())
+
+
+def start(shape_mask: Tensor) -> Tensor:
+    """Random weights (out, in), uniform within 1/sqrt(allowed fan-in) of zero: a masked unit is not a weaker unit."""
+    bound = shape_mask.sum(1, keepdim=True).clamp(min=1).rsqrt()
+    return (2 * torch.rand_like(shape_mask) - 1) * bound * shape_mask
+
+
+class MaskedLinear(nn.Module):
+    """y = (W * M) x + b with the mask M chosen anew in every call, for models with many orders."""
+
+    def __init__(self, in_degrees: Tensor, out_degrees: Tensor, *, strict: bool):
+        super().__init__()
+        self.strict = strict
+        # any connection may be open in some order, so none starts at zero; the bound is that of the given degrees
+        bound = mask(in_degrees, out_degrees, strict=strict).mean().clamp(min=1e-3).mul(len(in_degrees)).rsqrt()
+        self.weight = nn.Parameter((2 * torch.rand(len(out_degrees), len(in_degrees)) - 1) * bound)
+        self.bias = nn.Parameter(torch.zeros(len(out_degrees)))
+
+    def forward(self, x: Tensor, in_degrees: Tensor, out_degrees: Tensor) -> Tensor:
+        """(B, in) -> (B, out)."""
+        return F.linear(x, self.dense(in_degrees, out_degrees), self.bias)
+
+    def dense(self, in_degrees: Tensor, out_degrees: Tensor) -> Tensor:
+        """The masked weights (out, in)."""
+        return self.weight * mask(in_degrees, out_degrees, strict=self.strict).to(self.weight)
+
+
+class Staircase(nn.Module):
+    """The same layer for sorted degrees: the allowed weights form a staircase, cut into a few rectangles.
+
+    Rows (units) are cut into ``blocks`` groups; a group is multiplied only with the columns that its last row may see,
+    and only these weights exist, one rectangle after the other in ``weight``. With four groups that is 5/8 of the dense
+    layer's weights, which is why a training step costs no more than the dense layer's (benchmarks/made_speed.py).
+    """
+
+    def __init__(self, in_degrees: Tensor, out_degrees: Tensor, *, strict: bool, blocks: int = 4):
+        super().__init__()
+        full = mask(in_degrees, out_degrees, strict=strict)
+        rows = full.split(-(-len(full) // blocks))
+        self.shapes = [(len(r), int(r[-1].sum())) for r in rows]  # (units, inputs that they may see) of each rectangle
+        self.in_features = len(in_degrees)
+        self.register_buffer("mask", self._cut(full), persistent=False)
+        self.weight = nn.Parameter(self._cut(start(full)))
+        self.bias = nn.Parameter(torch.zeros(len(full)))
+
+    def forward(self, x: Tensor, *_degrees) -> Tensor:
+        """(B, in) -> (B, out), for the degrees of the constructor."""
+        return _StaircaseProduct.apply(x, self.weight, self.bias, self.mask, self.shapes)
+
+    def dense(self, *_degrees) -> Tensor:
+        """The masked weights as the matrix (out, in) that they stand for."""
+        rectangles = _rectangles(self.weight * self.mask, self.shapes)
+        return torch.cat([F.pad(r, (0, self.in_features - r.shape[1])) for r in rectangles])
+
+    def _cut(self, full: Tensor) -> Tensor:
+        rows = full.split([n for n, _ in self.shapes])
+        return torch.cat([r[:, :w].flatten() for r, (_, w) in zip(rows, self.shapes, strict=True)])
+
+
+def _rectangles(flat: Tensor, shapes: list[tuple[int, int]]) -> list[Tensor]:
+    return [part.view(shape) for part, shape in zip(flat.split([n * w for n, w in shapes]), shapes, strict=True)]
+
+
+class _StaircaseProduct(torch.autograd.Function):
+    """F.linear over rectangles. Written out because autograd would pad each rectangle's gradient to full size."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, mask, shapes):
+        weight = weight * mask
+        ctx.save_for_backward(x, weight, mask)
+        ctx.shapes = shapes
+        biases = bias.split([n for n, _ in shapes])
+        parts = zip(_rectangles(weight, shapes), biases, strict=True)
+        return torch.cat([F.linear(x[:, : W.shape[1]], W, b) for W, b in parts], -1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        x, weight, mask = ctx.saved_tensors
+        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.empty_like(weight)
+        grads = grad.split([n for n, _ in ctx.shapes], -1)
+        for W, gW, g in zip(_rectangles(weight, ctx.shapes), _rectangles(grad_weight, ctx.shapes), grads, strict=True):
+            torch.mm(g.t(), x[:, : W.shape[1]], out=gW)
+            if grad_x is not None:
+                grad_x[:, : W.shape[1]].addmm_(g, W)
+        return grad_x, grad_weight.mul_(mask), grad.sum(0), None, None

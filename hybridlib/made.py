@@ -1,0 +1,276 @@
+"""MADE: masks turn an autoencoder into an autoregressive density.
+
+Germain, Gregor, Murray & Larochelle (2015), "MADE: Masked Autoencoder for Distribution Estimation", arXiv:1502.03509.
+Chapter 5 builds it.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .autoregressive import Autoregressive, permutation, sampling
+from .layers import MaskedLinear, Staircase, mask
+from .outputs import Output
+
+
+def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
+    """Sorted degrees (H,) of a hidden layer, spread over 1..D-1 (0..D-1 with context) so that no input is dropped.
+
+    A unit of degree k may see the inputs of degree 1..k. The largest degree is always D-1, so every input but the last
+    reaches some unit however few units there are; with context there is always a unit of degree 0, which sees the
+    context alone and lets it reach the first variable.
+    """
+    if H < 1:
+        raise ValueError(f"a hidden layer needs at least one unit, got {H}")
+    if context:
+        return (torch.arange(H) * (D - 1) + (H - 1) // 2) // max(H - 1, 1)
+    return -(-torch.arange(1, H + 1) * (D - 1) // H)  # ceil(k (D - 1) / H)
+
+
+def random_orders(M: int, D: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """M random orders (M, D) of D variables."""
+    return torch.stack([torch.randperm(D, generator=generator) for _ in range(M)])
+
+
+class MaskedMLP(nn.Module):
+    """The network: theta of variable number d depends on the variables numbered lower, and on the context.
+
+    h_1 = relu(W_1 * M_1 [c, x] + b_1), h_l = relu(W_l * M_l h_{l-1} + b_l) (+ h_{l-1} where ``residual``),
+    theta = V * M_V h_L + A * M_A [c, x] + b. Layers are staircases for the natural order; with ``any_order`` they
+    take the degrees of the call.
+    """
+
+    def __init__(
+        self,
+        D: int,
+        hidden: tuple[int, ...],
+        *,
+        P: int = 1,
+        width: int = 1,
+        context: int = 0,
+        direct: bool = True,
+        residual: bool = False,
+        dropout: float = 0.0,
+        any_order: bool = False,
+    ):
+        super().__init__()
+        if residual and len(set(hidden)) > 1:
+            raise ValueError(f"residual connections need hidden layers of one size, got {tuple(hidden)}")
+        self.D, self.P, self.width, self.context, self.residual = D, P, width, context, residual
+        self.any_order = any_order
+        self.natural = [torch.arange(1, D + 1)] + [evenly_spaced_degrees(H, D, context=context > 0) for H in hidden]
+        inputs, *hiddens, outputs = self.unit_degrees(self.natural)
+        layer = MaskedLinear if any_order else Staircase
+        self.hidden = nn.ModuleList(
+            layer(a, b, strict=False) for a, b in zip([inputs, *hiddens], hiddens, strict=False)
+        )
+        self.out = layer(hiddens[-1], outputs, strict=True) if hidden else None
+        self.direct = layer(inputs, outputs, strict=True) if direct or not hidden else None
+        self.dropout = nn.Dropout(dropout)
+
+    def unit_degrees(self, degrees: list[Tensor]) -> list[Tensor]:
+        """Degrees of variables and hidden layers -> degrees of every unit: inputs with context, hidden, outputs."""
+        variables, *hidden = degrees
+        inputs = torch.cat([variables.new_zeros(self.context), variables.repeat_interleave(self.width)])
+        return [inputs, *hidden, variables.repeat_interleave(self.P)]
+
+    def forward(self, x: Tensor, context: Tensor | None = None, degrees: list[Tensor] | None = None) -> Tensor:
+        """(B, D, width) -> theta (B, D, P). ``degrees`` [variables, hidden...] is for ``any_order`` networks."""
+        h = x = x.flatten(1) if context is None else torch.cat([context, x.flatten(1)], 1)
+        units = self.unit_degrees([d.to(x.device) for d in degrees or self.natural]) if self.any_order else self.natural
+        for i, layer in enumerate(self.hidden):
+            z = layer(h, units[i], units[i + 1]).relu()
+            h = self.dropout(h + z if self.residual and i else z)
+        theta = 0 if self.out is None else self.out(h, units[-2], units[-1])
+        if self.direct is not None:
+            theta = theta + self.direct(x, units[0], units[-1])
+        return theta.unflatten(1, (self.D, self.P))
+
+    def sorted_weights(self, degrees: list[Tensor] | None = None):
+        """Masked weights with all units sorted by degree: hidden [(W, b, degrees)], (V, b) or None, (A, b) or None."""
+        units = self.unit_degrees([d.cpu() for d in degrees or self.natural])
+        ranks = [u.argsort(stable=True) for u in units]
+
+        def take(layer, a, b):
+            W = layer.dense(units[a].to(layer.bias.device), units[b].to(layer.bias.device))
+            return W.detach()[ranks[b]][:, ranks[a]], layer.bias.detach()[ranks[b], None]
+
+        hidden = [(*take(layer, i, i + 1), units[i + 1].sort().values) for i, layer in enumerate(self.hidden)]
+        return hidden, self.out and take(self.out, -2, -1), self.direct and take(self.direct, 0, -1)
+
+
+class MADE(Autoregressive):
+    """p(x) = prod_d p(x_d | theta_d(x_before(d))) with all theta from one pass of one masked network.
+
+    ``hidden``     sizes of the hidden layers; () leaves the direct connections alone, a logistic regression
+    ``output``     what theta means (``hybridlib.outputs``); Bernoulli by default
+    ``orders``     None (natural), one permutation (D,), or several (M, D): a mixture p(x) = 1/M sum_m p_m(x)
+    ``direct``     connections from inputs to outputs; with them every allowed pair is connected at any width
+    ``context``    length C of a vector c for p(x | c), which enters as inputs of degree 0
+    ``residual``   later hidden layers add to the one before
+    ``connectivity``  with several orders: every order also deals the hidden degrees out anew
+    ``seed``       of the first weights and of the dealing
+    """
+
+    def __init__(
+        self,
+        D: int,
+        hidden: tuple[int, ...] = (500,),
+        *,
+        output: Output | None = None,
+        orders=None,
+        direct: bool = True,
+        context: int = 0,
+        residual: bool = False,
+        connectivity: bool = False,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ):
+        super().__init__(D, output=output, orders=orders, context=context)
+        self.several = orders is not None and torch.as_tensor(orders).dim() == 2
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.net = MaskedMLP(
+                D, hidden, P=self.output.P, width=self.output.width, context=context,
+                direct=direct, residual=residual, dropout=dropout, any_order=self.several,
+            )  # fmt: skip
+            # residual layers share units, so they share the dealing
+            deals = [torch.stack([torch.randperm(H) for _ in self.orders]) for H in hidden] if connectivity else []
+            self.deals = deals[:1] * len(deals) if residual else deals
+
+    def degrees(self, order: int | Tensor | None = None) -> list[Tensor]:
+        """Degrees of the variables (D,) and of each hidden layer (H,) for one of the orders, or any order (D,)."""
+        sequence = self._sequence(order)
+        rank = torch.empty_like(sequence)
+        rank[sequence] = torch.arange(1, self.D + 1, device=rank.device)
+        hidden = self.net.natural[1:]
+        if self.deals and not isinstance(order, Tensor):
+            hidden = [h[deal[order or 0]] for h, deal in zip(hidden, self.deals, strict=True)]
+        return [rank, *hidden]
+
+    def masks(self, order: int | Tensor | None = None) -> list[Tensor]:
+        """0/1 matrices (out, in) of the hidden layers, the output layer, and the direct connections where there are."""
+        inputs, *hidden, outputs = self.net.unit_degrees([d.cpu() for d in self.degrees(order)])
+        found = [mask(a, b, strict=False) for a, b in zip([inputs, *hidden], hidden, strict=False)]
+        if hidden:
+            found.append(mask(hidden[-1], outputs, strict=True))
+        return found + ([mask(inputs, outputs, strict=True)] if self.net.direct is not None else [])
+
+    def theta(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None) -> Tensor:
+        """Numbers of every conditional in one pass: (B, D) -> (B, D, P), in the first order unless told otherwise."""
+        if self.several:
+            return self.net(self.output.encode(x), context, self.degrees(order))
+        sequence = self._sequence(order)  # the network knows the natural order only: permute on the way in and out
+        return self.net(self.output.encode(x[:, sequence]), context)[:, sequence.argsort()]
+
+    def forward(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None):
+        """All conditionals of one order: (B, D) -> distribution with batch shape (B, D)."""
+        return self.output.distribution(self.theta(x, context, order))
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None) -> Tensor:
+        """log p(x): (B, D) -> (B,), nats; with several orders log 1/M sum_m p_m(x), or one order's if ``order`` says.
+
+        Probabilities are averaged, never logits: an average of logits is not a distribution.
+        """
+        x = self._checked(x, context)
+        chosen = range(len(self.orders)) if order is None else [order]
+        each = torch.stack([self(x, context, m).log_prob(x).sum(-1) for m in chosen])
+        return each.logsumexp(0) - math.log(len(each))
+
+    def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D), each hidden unit computed once: the work of one pass instead of D."""
+        return self._sample(n, context, generator, self._frontier)
+
+    def sample_plain(self, n: int, *, context=None, generator: torch.Generator | None = None) -> Tensor:
+        """The same samples by D full passes: the textbook's way, and the oracle of ``sample``."""
+        return self._sample(n, context, generator, self._full_passes)
+
+    @sampling
+    def inpaint(self, x: Tensor, known: Tensor, *, context=None, generator: torch.Generator | None = None) -> Tensor:
+        """Fill in the variables that are not known: (B, D) and known (D,) bool -> (B, D), a sample of p(x | x_known).
+
+        The known variables must come first in the order. A model of several orders has learned any order, so one is
+        made up; a model of one order raises ValueError where its order does not begin with the known variables.
+        """
+        known = torch.as_tensor(known, device=self.orders.device)
+        if known.dtype != torch.bool or known.shape != (self.D,):
+            raise ValueError(f"known must be a bool vector ({self.D},), got {known.dtype} {tuple(known.shape)}")
+        x = self._checked(torch.where(known, x, 0), context)
+        order = self.order
+        if self.several:
+            order = torch.randperm(self.D, generator=generator).to(order)
+            order = torch.cat([order[known[order]], order[~known[order]]])
+        K = int(known.sum())
+        if not known[order[:K]].all():
+            raise ValueError(
+                f"this model generates in the order {order.tolist()}, which does not begin with the known variables "
+                f"{known.nonzero().flatten().tolist()}; train with several orders to fill in any of them"
+            )
+        u = self._uniforms(len(x), generator, context)
+        return self._frontier(u, context, order if self.several else None, given=x[:, order[:K]])
+
+    def _sequence(self, order: int | Tensor | None) -> Tensor:
+        """The order (D,) meant by None (the first), a number, or a permutation."""
+        if not isinstance(order, Tensor):
+            return self.orders[order or 0]
+        order = permutation(order, self.D).to(self.orders)
+        if not (self.several or torch.equal(order, self.order)):
+            raise ValueError("this MADE was built for one order; build it with orders of shape (M, D) to use any other")
+        return order
+
+    @sampling
+    def _sample(self, n, context, generator, sampler) -> Tensor:
+        u = self._uniforms(n, generator, context)
+        # a mixture: each sample first draws its order, then itself
+        which = torch.randint(len(self.orders), (n,), generator=generator) if len(self.orders) > 1 else torch.zeros(n)
+        x = torch.empty_like(u)
+        for m in which.unique().long().tolist():
+            rows = (which == m).to(u.device)
+            x[rows] = sampler(u[rows], None if context is None else context[rows], m)
+        return x
+
+    def _full_passes(self, u: Tensor, context: Tensor | None, order) -> Tensor:
+        x = torch.zeros_like(u)
+        for d in self._sequence(order).tolist():
+            x[:, d] = self.output.pick(self.theta(x, context, order)[:, d], u[:, d])
+        return x
+
+    def _frontier(self, u: Tensor, context: Tensor | None, order, given: Tensor | None = None) -> Tensor:
+        """Uniforms (n, D) -> samples (n, D), with the first variables ``given`` (n, K) if so wanted.
+
+        Units are sorted by degree. Once the first t variables are known, exactly the units of degree <= t are final:
+        step t computes those that became final just now, then the one output column that they make possible. Arrays
+        are kept (units, n) so that "everything final so far" is one contiguous slice.
+        """
+        hidden, out, direct = self.net.sorted_weights(self.degrees(order) if self.several else None)
+        sequence, C, w, P = self._sequence(order), self.context, self.output.width, self.output.P
+        u = u[:, sequence].t().contiguous()
+        result = torch.empty_like(u)
+        inputs = u.new_empty(C + self.D * w, u.shape[1])
+        inputs[:C] = 0 if context is None else context.t()
+        units = [u.new_empty(len(W), u.shape[1]) for W, _, _ in hidden]
+        ends = [torch.searchsorted(d, torch.arange(self.D), right=True).tolist() for _, _, d in hidden]
+        done = [0] * len(hidden)
+        for t in range(self.D):
+            below, n_below = inputs, C + t * w
+            for i, (W, b, _) in enumerate(hidden):
+                new = slice(done[i], ends[i][t])
+                if new.start < new.stop:
+                    torch.addmm(b[new], W[new, :n_below], below[:n_below], out=units[i][new]).relu_()
+                    if self.net.residual and i:
+                        units[i][new] += below[new]
+                done[i] = new.stop
+                below, n_below = units[i], new.stop
+            if given is not None and t < given.shape[1]:
+                result[t] = given[:, t]
+            else:
+                row, theta = slice(t * P, (t + 1) * P), 0
+                if out:
+                    theta = torch.addmm(out[1][row], out[0][row, :n_below], below[:n_below])
+                if direct:
+                    n = C + t * w
+                    theta = theta + torch.addmm(direct[1][row], direct[0][row, :n], inputs[:n])
+                result[t] = self.output.pick(theta.t(), u[t])
+            inputs[C + t * w : C + (t + 1) * w] = self.output.encode(result[t][:, None])[:, 0].t()
+        return result[sequence.argsort()].t().contiguous()

@@ -1,0 +1,168 @@
+"""What a network's numbers mean: theta (B, D, P) becomes a ``torch.distributions`` object with batch shape (B, D).
+
+An output also draws by inverse transform, one uniform per variable, so that two samplers which are given the same
+uniforms must give the same samples. Chapter 5 (MADE, done right) builds it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributions
+from torch.distributions import constraints
+
+
+class Bernoulli:
+    """p(x = 1) = sigmoid(theta): one number per variable, values 0 and 1."""
+
+    P = 1  # numbers per variable that the network gives
+    width = 1  # numbers per variable that the network sees
+
+    def distribution(self, theta: Tensor) -> distributions.Distribution:
+        """(B, D, 1) -> Bernoulli with batch shape (B, D)."""
+        return distributions.Bernoulli(logits=theta[..., 0], validate_args=False)
+
+    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+        """Inverse transform: (..., 1) and uniforms (...) -> values (...)."""
+        return (u < torch.sigmoid(theta[..., 0])).to(u.dtype)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What the network sees: (B, D) -> (B, D, 1)."""
+        return x.unsqueeze(-1)
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError unless every entry is 0 or 1 (NaN is neither)."""
+        if not torch.equal(x * x, x):
+            bad = x[x * x != x][0].item()
+            raise ValueError(f"a Bernoulli model needs values 0 or 1, found {bad:g}; binarize the data first")
+
+
+class Categorical:
+    """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
+
+    def __init__(self, K: int):
+        if K < 2:
+            raise ValueError(f"Categorical needs at least K = 2 categories, got {K}")
+        self.P = self.width = K
+
+    def distribution(self, theta: Tensor) -> distributions.Distribution:
+        """(B, D, K) -> Categorical with batch shape (B, D)."""
+        return distributions.Categorical(logits=theta, validate_args=False)
+
+    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+        """Inverse transform: the first category whose cumulative probability exceeds u."""
+        cumulative = theta.softmax(-1).cumsum(-1)
+        return (u.unsqueeze(-1) >= cumulative[..., :-1]).sum(-1).to(u.dtype)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """One-hot: (B, D) -> (B, D, K)."""
+        return F.one_hot(x.long(), self.P).to(x.dtype if x.is_floating_point() else torch.get_default_dtype())
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError unless every entry is a whole number in 0..K-1."""
+        good = (x >= 0) & (x < self.P) & (x == x.round())
+        if not good.all():
+            raise ValueError(
+                f"a Categorical model with K = {self.P} needs whole numbers 0..{self.P - 1}, "
+                f"found {x[~good][0].item():g}; round or re-level the data first"
+            )
+
+
+class _Real:
+    """Outputs on the real line share what the network sees and what is refused."""
+
+    width = 1
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What the network sees: (B, D) -> (B, D, 1)."""
+        return x.unsqueeze(-1)
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError on NaN and infinities."""
+        if not torch.isfinite(x).all():
+            raise ValueError(f"the data hold {(~torch.isfinite(x)).sum().item()} NaN or infinite entries; remove them")
+
+
+def bounded(log_scale: Tensor, bound: float = 7.0) -> Tensor:
+    """Keep a log-scale within (-bound, bound), smoothly and with slope 1 at zero: no density can run to infinity."""
+    return bound * torch.tanh(log_scale / bound)
+
+
+def _open(u: Tensor) -> Tensor:
+    """Uniforms strictly inside (0, 1), where quantile functions are finite."""
+    eps = torch.finfo(u.dtype).eps
+    return u.clamp(eps, 1 - eps)
+
+
+class Normal(_Real):
+    """N(mean, scale) per variable; theta holds the mean and the (bounded) log-scale."""
+
+    P = 2
+
+    def distribution(self, theta: Tensor) -> distributions.Distribution:
+        """(B, D, 2) -> Normal with batch shape (B, D)."""
+        mean, log_scale = theta.unbind(-1)
+        return distributions.Normal(mean, bounded(log_scale).exp(), validate_args=False)
+
+    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+        """Inverse transform: mean + scale * Phi^-1(u)."""
+        return self.distribution(theta).icdf(_open(u))
+
+
+class Logistic(distributions.Distribution):
+    """The logistic distribution with location and scale; cdf sigmoid((x - loc) / scale). torch has none."""
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
+
+    def __init__(self, loc: Tensor, scale: Tensor):
+        self.loc, self.scale = loc, scale
+        super().__init__(loc.shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density in nats, shape of the broadcast of value and parameters."""
+        z = (value - self.loc) / self.scale
+        return F.logsigmoid(z) + F.logsigmoid(-z) - self.scale.log()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """P(X <= value)."""
+        return torch.sigmoid((value - self.loc) / self.scale)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The quantile function: loc + scale * logit(value)."""
+        return self.loc + self.scale * torch.logit(value)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
+        """Samples of shape sample_shape + batch shape."""
+        return self.icdf(_open(torch.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)))
+
+
+class LogisticMixture(_Real):
+    """A mixture of K logistic distributions per variable (Salimans et al., 2017, arXiv:1701.05517; unrounded)."""
+
+    def __init__(self, K: int):
+        if K < 1:
+            raise ValueError(f"LogisticMixture needs at least K = 1 component, got {K}")
+        self.K, self.P = K, 3 * K
+
+    def _parts(self, theta: Tensor) -> tuple[Tensor, Logistic]:
+        weight, loc, log_scale = theta.unflatten(-1, (3, self.K)).unbind(-2)
+        return weight, Logistic(loc, bounded(log_scale).exp())
+
+    def distribution(self, theta: Tensor) -> distributions.Distribution:
+        """(B, D, 3K) -> mixture with batch shape (B, D)."""
+        weight, parts = self._parts(theta)
+        return distributions.MixtureSameFamily(
+            distributions.Categorical(logits=weight, validate_args=False), parts, validate_args=False
+        )
+
+    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+        """One uniform does both draws: u chooses the component, and what is left of u is uniform again."""
+        weight, parts = self._parts(theta)
+        weight = weight.softmax(-1)
+        upper = weight.cumsum(-1)
+        k = (u.unsqueeze(-1) >= upper[..., :-1]).sum(-1, keepdim=True)
+        lower = upper.gather(-1, k) - weight.gather(-1, k)
+        rest = (u.unsqueeze(-1) - lower) / weight.gather(-1, k)
+        return Logistic(parts.loc.gather(-1, k), parts.scale.gather(-1, k)).icdf(_open(rest)).squeeze(-1)
+
+
+Output = Bernoulli | Categorical | Normal | LogisticMixture
