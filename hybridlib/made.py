@@ -241,36 +241,76 @@ class MADE(Autoregressive):
 
         Units are sorted by degree. Once the first t variables are known, exactly the units of degree <= t are final:
         step t computes those that became final just now, then the one output column that they make possible. Arrays
-        are kept (units, n) so that "everything final so far" is one contiguous slice.
+        are kept (units, n) so that "everything final so far" is one contiguous slice. What was final when a block of
+        steps began is summed for the whole block by one matrix product; a step adds only what has come since.
         """
         hidden, out, direct = self.net.sorted_weights(self.degrees(order) if self.several else None)
-        sequence, C, w, P = self._sequence(order), self.context, self.output.width, self.output.P
+        sequence, C, w, P, block = self._sequence(order), self.context, self.output.width, self.output.P, 32
         u = u[:, sequence].t().contiguous()
         result = torch.empty_like(u)
         inputs = u.new_empty(C + self.D * w, u.shape[1])
         inputs[:C] = 0 if context is None else context.t()
         units = [u.new_empty(len(W), u.shape[1]) for W, _, _ in hidden]
-        ends = [torch.searchsorted(d, torch.arange(self.D), right=True).tolist() for _, _, d in hidden]
-        done = [0] * len(hidden)
+        theta = u.new_empty(self.D * P, u.shape[1])
+        # how many inputs, and units of each hidden layer, are final before step t
+        final = [[C + t * w for t in range(self.D)]]
+        final += [torch.searchsorted(d, torch.arange(self.D), right=True).tolist() for _, _, d in hidden]
+        sources = [inputs, *units]
+        heads = [(*head, source) for head, source in ((out, -1), (direct, 0)) if head]
+        began = [C] + [0] * len(hidden)
         for t in range(self.D):
-            below, n_below = inputs, C + t * w
-            for i, (W, b, _) in enumerate(hidden):
-                new = slice(done[i], ends[i][t])
+            if t % block == 0:
+                last = min(t + block, self.D) - 1
+                for i, (W, b, _) in enumerate(hidden):
+                    rows, k = slice(began[i + 1], final[i + 1][last]), began[i]
+                    units[i][rows] = torch.addmm(b[rows], W[rows, :k], sources[i][:k])
+                rows = slice(t * P, (last + 1) * P)
+                theta[rows] = sum(
+                    torch.addmm(b[rows], W[rows, : began[i]], sources[i][: began[i]]) for W, b, i in heads
+                )
+            for i, (W, _, _) in enumerate(hidden):
+                new = slice(final[i + 1][t - 1] if t else 0, final[i + 1][t])
                 if new.start < new.stop:
-                    torch.addmm(b[new], W[new, :n_below], below[:n_below], out=units[i][new]).relu_()
+                    since = slice(began[i], final[i][t])
+                    units[i][new].addmm_(W[new, since], sources[i][since]).relu_()
                     if self.net.residual and i:
-                        units[i][new] += below[new]
-                done[i] = new.stop
-                below, n_below = units[i], new.stop
+                        units[i][new] += units[i - 1][new]
             if given is not None and t < given.shape[1]:
                 result[t] = given[:, t]
             else:
-                row, theta = slice(t * P, (t + 1) * P), 0
-                if out:
-                    theta = torch.addmm(out[1][row], out[0][row, :n_below], below[:n_below])
-                if direct:
-                    n = C + t * w
-                    theta = theta + torch.addmm(direct[1][row], direct[0][row, :n], inputs[:n])
-                result[t] = self.output.pick(theta.t(), u[t])
+                row = theta[t * P : (t + 1) * P]
+                for W, _, i in heads:
+                    since = slice(began[i], final[i][t])
+                    row.addmm_(W[t * P : (t + 1) * P, since], sources[i][since])
+                result[t] = self.output.pick(row.t(), u[t])
             inputs[C + t * w : C + (t + 1) * w] = self.output.encode(result[t][:, None])[:, 0].t()
+            if (t + 1) % block == 0:
+                began = [C + (t + 1) * w] + [f[t] for f in final[1:]]
         return result[sequence.argsort()].t().contiguous()
+
+
+class Mixture(nn.Module):
+    """p(x) = 1/M sum_m p_m(x) of separately trained models: a proper distribution, unlike an average of logits."""
+
+    def __init__(self, models):
+        super().__init__()
+        self.models = nn.ModuleList(models)
+        if len({model.D for model in self.models}) != 1:
+            raise ValueError(f"a mixture needs models of one size, got D = {[model.D for model in self.models]}")
+        self.D = self.models[0].D
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log 1/M sum_m p_m(x): (B, D) -> (B,), nats."""
+        each = torch.stack([model.log_prob(x, context) for model in self.models])
+        return each.logsumexp(0) - math.log(len(each))
+
+    def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D): each draws its model, then itself."""
+        which = torch.randint(len(self.models), (n,), generator=generator)
+        parts = []
+        for m, model in enumerate(self.models):
+            rows = which == m
+            parts.append(
+                model.sample(int(rows.sum()), context=None if context is None else context[rows], generator=generator)
+            )
+        return torch.cat(parts)[which.argsort(stable=True).argsort()]
