@@ -22,6 +22,7 @@ env:
 book: env
 	@$(BIN)/python tools/fresh.py
 	@$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
+	@$(BIN)/python tools/times.py
 	@echo "The book is in _build/html/index.html; to see it in a browser: make serve"
 
 serve: book

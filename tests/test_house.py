@@ -1,0 +1,205 @@
+"""The rules of the house that a machine can check: imports, notebooks, files, one address everywhere."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import first_cells
+import pytest
+import repository
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = sorted((ROOT / "hybridlib").glob("*.py"))
+NOTEBOOKS = sorted((ROOT / "book").rglob("*.ipynb"))
+
+# room -> the rooms it may import. A new arrow is a decision: it is drawn here first.
+ARROWS = {
+    "__init__": set(),
+    "outputs": set(),
+    "layers": set(),
+    "autoregressive": {"outputs"},
+    "fvsbn": {"autoregressive", "outputs", "layers"},
+    "made": {"autoregressive", "outputs", "layers"},
+    "datasets": set(),
+    "train": set(),
+    "recipes": {"autoregressive", "datasets", "made", "outputs", "train"},
+    # leaves: no model imports them
+    "audit": set(),
+    "faulty": set(),
+    "viz": set(),
+    "widgets": {"made"},
+    "show": set(),
+    "exercise": set(),
+}
+MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "viz"}
+
+
+def project_files():
+    """Files that git tracks or would track: no build, no environment."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [ROOT / name for name in names if (ROOT / name).is_file()]
+
+
+def imports(path):
+    """Every import of a file, wherever it stands -> pairs (dotted name, line); rooms as "hybridlib.room"."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "hybridlib" + (f".{node.module}" if node.module else "") if node.level else node.module
+            if module == "hybridlib":
+                yield from ((f"hybridlib.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield module, node.lineno
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+def test_a_room_imports_only_along_drawn_arrows(path):
+    room = path.stem
+    assert room in ARROWS, f"hybridlib/{room}.py is a new room: draw its arrows in {Path(__file__).name}"
+    for name, line in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "hybridlib":
+            target = rest.split(".")[0]
+            if not (ROOT / "hybridlib" / f"{target}.py").exists():
+                continue  # a name of the package itself, such as __version__
+            assert target in ARROWS[room], f"{path.name}:{line}: {room} -> {target} is not a drawn arrow"
+        if top == "rdkit":
+            assert room in MAY_IMPORT_RDKIT, f"{path.name}:{line}: only {sorted(MAY_IMPORT_RDKIT)} import RDKit"
+
+
+def test_no_arrow_leads_round_in_a_circle():
+    def visit(room, above):
+        assert room not in above, f"circle: {' -> '.join([*above, room])}"
+        for target in ARROWS[room]:
+            visit(target, [*above, room])
+
+    for room in ARROWS:
+        visit(room, [])
+
+
+def cells(path, kind):
+    return [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == kind]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def other_code(path):
+    return [source(cell) for cell in cells(path, "code") if cell["id"] != "colab"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_first_cell_is_the_one_of_the_house(self, path):
+        first = json.loads(path.read_text("utf-8"))["cells"][0]
+        assert first["id"] == "colab", "the first cell is missing; `make first-cells` writes it"
+        assert source(first) == first_cells.first_cell_source(), "the first cell differs; `make first-cells` writes it"
+        assert first["metadata"] == {"tags": ["remove-cell"]}
+
+    def test_every_cell_has_an_id_and_no_output(self, path):
+        notebook = json.loads(path.read_text("utf-8"))
+        assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+        names = [cell["id"] for cell in notebook["cells"]]
+        assert len(names) == len(set(names)), "two cells have the same id"
+        for cell in cells(path, "code"):
+            assert cell["outputs"] == [] and cell["execution_count"] is None, "`make format` strips outputs"
+
+    def test_no_widget_that_stalls_the_build(self, path):
+        # ipywidgets' interact and Output wait at random for a whole cell timeout when no front end is there
+        for code in other_code(path):
+            found = re.search(r"\b(interact|interactive|interactive_output|interact_manual)\s*\(|\bOutput\s*\(", code)
+            assert not found, f"{found.group()} stalls executed notebooks; use hybridlib.widgets"
+
+    def test_only_the_first_cell_installs(self, path):
+        for code in other_code(path):
+            assert not re.search(r"\bpip3?\b|\bconda\b|apt-get", code), code
+
+    def test_no_path_of_one_machine(self, path):
+        for code in other_code(path):
+            found = re.search(r"""["'](/|~/|[A-Z]:\\)[\w.-]""", code)
+            assert not found, f"an absolute path: {code[found.start() : found.start() + 40]}"
+
+    def test_has_one_title_and_sections(self, path):
+        lines = "\n".join(source(cell) for cell in cells(path, "markdown"))
+        prose = re.sub(r"^(`{3,}|:{3,}).*?^\1", "", lines, flags=re.MULTILINE | re.DOTALL)
+        assert len(re.findall(r"^# ", prose, flags=re.MULTILINE)) == 1
+        assert re.search(r"^## ", prose, flags=re.MULTILINE), "the theme needs a section on every page"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").rglob("*.md")), ids=lambda path: path.stem)
+def test_every_page_has_a_section(path):
+    assert re.search(r"^## ", path.read_text("utf-8"), flags=re.MULTILINE), "the theme needs a section on every page"
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
+    pages = [path for path in (ROOT / "book").iterdir() if path.suffix in (".md", ".ipynb")]
+    assert listed == {f"book/{path.stem}" for path in pages}
+
+
+def test_nothing_is_unpickled():
+    """A pickle runs code when it is loaded; checkpoints are safetensors and JSON."""
+    for path in project_files():
+        if path.suffix == ".py":
+            for name, line in imports(path):
+                assert name.split(".")[0] not in {"pickle", "dill", "cloudpickle", "joblib"}, f"{path}:{line}: {name}"
+        if path.suffix in (".py", ".ipynb") and path != Path(__file__):
+            for call in re.findall(r"torch\.load\([^\n]*", path.read_text("utf-8")):
+                assert "weights_only=True" in call, f"{path.name}: {call}"
+
+
+def test_no_file_is_large():
+    large = {path.name: path.stat().st_size for path in project_files() if path.stat().st_size > 1_000_000}
+    assert not large, f"over 1 MB: {large}"
+
+
+def test_the_lock_is_portable_and_complete():
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    assert not [name for name in pins if re.match(r"nvidia|triton|cuda", name)], (
+        "GPU packages belong to torch's own choice"
+    )
+    assert not [version for version in pins.values() if "+" in version], "a local version exists on one machine only"
+    assert pins["jupyter-book"] < "2", "jupyter-book 2 ignores _config.yml"
+
+
+class TestRepositoryAddress:
+    OLD = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    NEW = "https://github.com/a-teacher/my-course"
+
+    def test_is_the_same_everywhere(self):
+        # an address on GitHub that has our repository's name but another owner, or the other way round, was forgotten
+        owner, name = self.OLD.split("/")[-2:]
+        for path in project_files():
+            if path.suffix in {".md", ".cff", ".toml", ".yml", ".ipynb", ".py"}:
+                for found in re.findall(rf"github(?:\.com)?/{owner}/([\w.-]+)", path.read_text("utf-8")):
+                    assert found.removesuffix(".git") == name, f"{path.name}: {owner}/{found}"
+
+    def test_one_command_changes_it_everywhere(self, tmp_path):
+        for path in project_files():
+            if path.suffix in {".md", ".cff", ".toml", ".yml", ".ipynb"}:
+                copy = tmp_path / path.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, copy)
+        repository.change(tmp_path, self.NEW)
+        texts = {path: path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file()}
+        owner = self.OLD.split("/")[-2]
+        assert not [str(path) for path, text in texts.items() if owner in text]
+        for name in ("_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "book/made.ipynb"):
+            assert self.NEW in texts[tmp_path / name], name
+        assert "colab.research.google.com/github/a-teacher/my-course/blob/main" in texts[tmp_path / "README.md"]
+
+    @pytest.mark.parametrize(
+        "url", ["", "a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b"]
+    )
+    def test_refuses_what_colab_cannot_open(self, tmp_path, url):
+        with pytest.raises(ValueError, match="OWNER/NAME"):
+            repository.change(tmp_path, url)
