@@ -1,7 +1,7 @@
 """Feedback on exercises: which property holds, which does not, and why. Used by the exercises of every chapter.
 
-A property is a function of the reader's answer that asserts something; its name, with spaces for underscores, is what the
-reader sees. An answer that is not written yet fails no cell: the book executes with its stubs.
+A property is a function of the reader's answer that asserts something; its name, with spaces for underscores, is what
+the reader sees. An answer that is not written yet fails no cell: the book executes with its stubs.
 """
 
 import html
@@ -17,7 +17,7 @@ class NotWrittenError(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of `check`: one (property, verdict, message) each, the verdict "passed", "failed" or "not written yet"."""
+    """Outcome of `check`: (property, verdict, message) each; verdicts are "passed", "failed", "not written yet"."""
 
     outcomes: tuple
 
@@ -31,14 +31,14 @@ class Result:
         """One sentence for all properties."""
         verdicts = [verdict for _, verdict, _ in self.outcomes]
         if "not written yet" in verdicts:
-            return "Not written yet: replace the `...` with your answer and run this cell again."
+            return "Not written yet: replace the ... with your answer and run this cell again."
         if self.passed:
             return f"All {len(verdicts)} properties hold." if len(verdicts) > 1 else "The property holds."
         return f"{verdicts.count('passed')} of {len(verdicts)} properties hold."
 
     def __repr__(self):
         marks = {"passed": "[x]", "failed": "[!]", "not written yet": "[ ]"}
-        lines = [f"{marks[verdict]} {name}" + (f": {message}" if message else "") for name, verdict, message in self.outcomes]
+        lines = [f"{marks[verdict]} {name}" + (message and f": {message}") for name, verdict, message in self.outcomes]
         return "\n".join([self.summary, *lines])
 
     def _repr_html_(self):

@@ -1,8 +1,8 @@
 """Figures: arrays in, axes out; nothing is trained or sampled here. Used in every chapter.
 
-Figures are shown by `show`, as SVG inside the page: what is black in the figure takes the colour of the page's text, so it
-reads in light and dark, and every figure carries a text for those who cannot see it. The colours keep a contrast of at
-least 3 on white and on the dark page, and differ for colour-blind readers too.
+Figures are shown by `show`, as SVG inside the page: what is black in the figure takes the colour of the page's text, so
+it reads in light and dark, and every figure carries a text for those who cannot see it. The colours keep a contrast of
+at least 3 on white and on the dark page; dashes, hatches and shapes tell them apart where colour does not.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ STYLE = {
 LARGEST = 2_000_000  # characters of SVG that one figure may carry into a page
 
 
-def axes(rows=1, columns=1, *, size=(5.6, 3.4)):
-    """Empty axes in the book's style: sizes in inches -> Axes, or an array of Axes (rows, columns) if there are several."""
+def axes(rows=1, columns=1, *, size=(6.4, 3.6)):
+    """Empty axes in the book's style: (width, height) in inches -> Axes, or an array of them if there are several."""
     from matplotlib import pyplot as plt
 
     with mpl.rc_context(STYLE):
@@ -58,12 +58,14 @@ def figure_html(figure, *, alt, caption=None):
     figure.patch.set_alpha(0)
     for ax in figure.axes:
         ax.patch.set_alpha(0)
+        if ax.get_legend():
+            ax.get_legend().set_frame_on(False)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "hybridlib", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue()
     if len(drawing) > LARGEST:
-        raise ValueError(f"{len(drawing)} characters of SVG are too many for a page; draw large artists with rasterized=True")
+        raise ValueError(f"{len(drawing)} characters of SVG are too many for a page; draw with rasterized=True")
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.DOTALL)
     name = "f" + hashlib.sha256(drawing.encode()).hexdigest()[:10]  # ids must differ between the figures of a page
@@ -75,15 +77,15 @@ def figure_html(figure, *, alt, caption=None):
     )
     drawing = re.sub(r'<svg( [^>]*?)? height="[^"]*"', rf"{head}\1", drawing, count=1)
     drawing = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", drawing, count=1)
-    note = f'<figcaption style="font-size: .9em; margin-top: .4rem">{html.escape(caption)}</figcaption>' if caption else ""
-    return f'<figure style="margin: 1rem 0; background: none">{drawing}{note}</figure>'
+    note = f'<figcaption style="font-size: .9em; margin-top: .4rem">{html.escape(caption or "")}</figcaption>'
+    return f'<figure style="margin: 1rem 0">{drawing}{note if caption else ""}</figure>'
 
 
 def images(x, *, shape=None, columns=10, titles=None, ax=None):
     """Pictures in rows: (n, D) or (n, H, W), values 0..1 -> Axes. shape: (H, W), by default square."""
     x = np.asarray(x, dtype=float)
     if x.ndim == 2:
-        side = int(round(x.shape[1] ** 0.5))
+        side = round(x.shape[1] ** 0.5)
         x = x.reshape(len(x), *(shape or (side, side)))
     n, height, width = x.shape
     columns = min(columns, n)
@@ -93,19 +95,20 @@ def images(x, *, shape=None, columns=10, titles=None, ax=None):
     for i, picture in enumerate(x):
         r, c = (i // columns) * (height + gap), (i % columns) * (width + gap)
         canvas[r : r + height, c : c + width] = mpl.colormaps["gray"](picture.clip(0, 1))
-    ax = ax or axes(size=(5.6, 5.6 * canvas.shape[0] / canvas.shape[1] + (0.3 if titles else 0)))
+    ax = ax or axes(size=(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + (0.3 if titles else 0)))
     ax.imshow(canvas, interpolation="none")
     ax.set_axis_off()
     for i, title in enumerate(titles or []):
-        ax.text((i % columns) * (width + gap) + width / 2, (i // columns) * (height + gap) - 1, title, ha="center", va="bottom")
+        column, row = i % columns, i // columns
+        ax.text((column + 0.5) * (width + gap), row * (height + gap) - 1, title, ha="center", va="bottom")
     return ax
 
 
 def dependencies(seen, allowed=None, *, labels=None, ax=None):
     """Who sees whom: (D, D) booleans, row = output, column = input -> Axes.
 
-    allowed: (D, D), by default all that is seen. Filled square: seen and allowed. Cross: seen but forbidden. Ring: allowed
-    but missing.
+    allowed: (D, D), by default all that is seen. Filled square: seen and allowed. Cross: seen but forbidden. Ring:
+    allowed but missing.
     """
     seen = np.asarray(seen, dtype=bool)
     allowed = seen if allowed is None else np.asarray(allowed, dtype=bool)
@@ -118,9 +121,9 @@ def dependencies(seen, allowed=None, *, labels=None, ax=None):
         (~seen & allowed, "o", PURPLE, "should see, but does not"),
     ):
         rows, columns = np.nonzero(mask)
-        face = "none" if marker == "o" else colour
         if len(rows):
-            ax.scatter(columns, rows, s=(150 / D) ** 2 / 2, marker=marker, facecolors=face, edgecolors=colour, lw=1.8, label=name)
+            looks = {"facecolors": "none" if marker == "o" else colour, "edgecolors": colour, "linewidths": 1.8}
+            ax.scatter(columns, rows, s=(110 / D) ** 2, marker=marker, label=name, **looks)
     ax.set(xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5), aspect="equal", xlabel="input", ylabel="output")
     ax.set_xticks(range(D), labels)
     ax.set_yticks(range(D), labels)
@@ -130,28 +133,29 @@ def dependencies(seen, allowed=None, *, labels=None, ax=None):
         ax.axhline(edge, color="black", alpha=0.15, lw=0.8, ls="-")
         ax.axvline(edge, color="black", alpha=0.15, lw=0.8, ls="-")
     if (seen != allowed).any():
-        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2))
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=0.08 * D)
     return ax
 
 
 def network(masks, *, degrees=None, ax=None):
-    """A masked network: list of (out, in) 0/1 masks, inputs first -> Axes. degrees: list of vectors, written in the units."""
+    """A masked network: list of (out, in) 0/1 masks, inputs first -> Axes. degrees: a vector per layer, written in."""
     masks = [np.asarray(mask) for mask in masks]
     sizes = [masks[0].shape[1], *(len(mask) for mask in masks)]
-    ax = ax or axes(size=(5.6, max(2.5, 0.42 * max(sizes))))
+    ax = ax or axes(size=(6.4, max(2.5, 0.42 * max(sizes))))
     places = [(np.arange(size) - (size - 1) / 2) * max(sizes) / size for size in sizes]
     for layer, mask in enumerate(masks):
         for unit, source in zip(*np.nonzero(mask), strict=True):
-            ends = places[layer][source], places[layer + 1][unit]
-            ax.plot((layer, layer + 1), ends, color=BLUE, lw=1, ls="-", alpha=0.55, zorder=1)
+            ends = {"xy": (layer, places[layer][source]), "xytext": (layer + 1, places[layer + 1][unit])}
+            arrow = {"arrowstyle": "-", "shrinkA": 9, "shrinkB": 9, "color": BLUE, "alpha": 0.6}
+            ax.annotate("", **ends, arrowprops=arrow)
     for layer, place in enumerate(places):
-        ax.scatter(np.full(len(place), layer), place, s=260, facecolors="white", edgecolors="black", lw=1.2, zorder=2)
+        ax.scatter(np.full(len(place), layer), place, s=260, facecolors="none", edgecolors="black", lw=1.2)
         for unit, y in enumerate(place):
             if degrees is not None:
-                ax.text(layer, y, str(int(degrees[layer][unit])), ha="center", va="center", zorder=3, size=10)
+                ax.text(layer, y, str(int(degrees[layer][unit])), ha="center", va="center", size=10)
             if layer in (0, len(places) - 1):
                 side = -1 if layer == 0 else 1
-                ax.text(layer + 0.16 * side, y, f"$x_{{{unit + 1}}}$", ha="right" if side < 0 else "left", va="center")
+                ax.text(layer + 0.12 * side, y, f"$x_{{{unit + 1}}}$", ha="right" if side < 0 else "left", va="center")
     ax.set(xlim=(-0.4, len(masks) + 0.4), ylim=(max(sizes) / 2, -max(sizes) / 2))
     ax.set_axis_off()
     return ax
@@ -164,8 +168,8 @@ def bars(probabilities, *, labels=None, ylabel="probability", ax=None):
     width = 0.8 / len(probabilities)
     for i, (name, values) in enumerate(probabilities.items()):
         places = np.arange(n) - 0.4 + width * (i + 0.5)
-        ax.bar(places, np.asarray(values, dtype=float), 0.9 * width, color=COLOURS[i], hatch=("", "//", "..", "xx")[i % 4],
-               edgecolor=COLOURS[i], fill=i % 2 == 0, label=name)
+        looks = {"color": COLOURS[i], "edgecolor": COLOURS[i], "hatch": ("", "//", "..", "xx")[i % 4], "fill": i == 0}
+        ax.bar(places, np.asarray(values, dtype=float), 0.9 * width, label=name, **looks)
     ax.set_xticks(range(n), labels or range(n))
     ax.set(ylabel=ylabel)
     if len(probabilities) > 1:
@@ -191,7 +195,9 @@ def lines(x, series, *, errors=None, xlabel="", ylabel="", ax=None):
 def curves(history, *, keys=("loss", "valid"), ylabel="NLL (nats)", ax=None):
     """Training curves: the list of dicts that `train.fit` returns -> Axes. Keys that it does not have are left out."""
     series = {key: [row[key] for row in history] for key in keys if history[0].get(key) is not None}
-    return lines([row["epoch"] for row in history], series, xlabel="epoch", ylabel=ylabel, ax=ax)
+    ax = lines([row["epoch"] for row in history], series, xlabel="epoch", ylabel=ylabel, ax=ax)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
 
 
 def table(rows, *, caption, formats=None):
@@ -214,24 +220,23 @@ def table_html(rows, *, caption, formats=None):
         for row in rows
     ]
     numeric = [any(isinstance(row[c], (int, float)) for row in rows) for c in columns]
-    align = ["right" if n else "left" for n in numeric]
-    head = "".join(f'<th scope="col" style="text-align: {a}">{html.escape(c)}</th>' for c, a in zip(columns, align, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="text-align: {a}; font-variant-numeric: tabular-nums">{html.escape(cell)}</td>'
-            for cell, a in zip(line, align, strict=True)
+    styles = ["text-align: right; font-variant-numeric: tabular-nums" if n else "text-align: left" for n in numeric]
+
+    def row_html(tag, texts):
+        cells = (
+            f"<{tag} style='{s}; padding: .3rem .8rem'>{html.escape(t)}</{tag[:2]}>" for s, t in zip(styles, texts)
         )
-        + "</tr>"
-        for line in cells
-    )
+        return f"<tr>{''.join(cells)}</tr>"
+
     markup = (
-        f'<div style="overflow-x: auto" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table class="table">'
-        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div style="overflow-x: auto" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
+        f'<table class="table">'
+        f"<caption>{html.escape(caption)}</caption><thead>{row_html('th scope=col', columns)}</thead>"
+        f"<tbody>{''.join(row_html('td', row) for row in cells)}</tbody></table></div>"
     )
-    widths = [max(len(c), *(len(line[i]) for line in cells)) for i, c in enumerate(columns)]
+    widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
     text = "\n".join(
-        "  ".join(cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True)).rstrip()
-        for line in [columns, *cells]
+        "  ".join(t.rjust(w) if n else t.ljust(w) for t, w, n in zip(row, widths, numeric)).rstrip()
+        for row in [columns, *cells]
     )
     return markup, f"{caption}\n{text}"

@@ -1,8 +1,8 @@
 """Explorers: small interactive figures that live in the static page, in Jupyter and in Colab from the same cell.
 
-Each explorer is one ES module in `explorers/` that draws with plain HTML and SVG. A page without a kernel gets the module
-inlined in its HTML; a notebook with a kernel gets the same module as a widget (anywidget), whose `state` holds what the
-reader has chosen. Used in every chapter.
+Each explorer is one ES module in `explorers/` that draws with plain HTML and SVG. A page without a kernel gets the
+module inlined in its HTML; a notebook with a kernel gets the same module as a widget (anywidget), whose `state` holds
+what the reader has chosen. Used in every chapter.
 """
 
 import html
@@ -30,7 +30,7 @@ def script_json(value):
 
 
 def markup(text):
-    """Escape `text` for HTML, except for simple inline tags (i, b, em, strong, sub, sup, code) and `code` in backticks."""
+    """Escape `text` for HTML, but let i, b, em, strong, sub, sup and code stand, and set `backticks` as code."""
     text = re.sub(r"&lt;(/?(?:i|b|em|strong|sub|sup|code))&gt;", r"<\1>", html.escape(text, quote=False))
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
@@ -61,7 +61,8 @@ class Explorer(anywidget.AnyWidget):
 <script type="module">
 {module}
 const values = {{ data: {script_json(self.data)}, state: {{}} }};
-const model = {{ get: (key) => values[key], set: (key, value) => {{ values[key] = value; }}, save_changes() {{}}, on() {{}} }};
+const set = (key, value) => {{ values[key] = value; }};
+const model = {{ get: (key) => values[key], set, save_changes() {{}}, on() {{}} }};
 explorer.render({{ model, el: document.getElementById("{name}") }});
 </script>"""
 
@@ -73,9 +74,9 @@ explorer.render({{ model, el: document.getElementById("{name}") }});
 def quiz(questions, *, title="Check yourself"):
     """Self-check quiz without a kernel: every option, when chosen, says why it is right or wrong.
 
-    questions: list of `{"question": str, "options": [{"text": str, "correct": True, "why": str}, ...]}`; `correct` may be
-    left out where it is False. Texts may use the inline tags of `markup`. `ValueError` unless each question has at least
-    two options, exactly one of them correct, and each with a `why`.
+    questions: list of `{"question": str, "options": [{"text": str, "correct": True, "why": str}, ...]}`; `correct` may
+    be left out where it is False. Texts may use the inline tags of `markup`. `ValueError` unless each question has at
+    least two options, exactly one of them correct, and each with a `why`.
     """
     cleaned = []
     for number, item in enumerate(questions, 1):
@@ -91,12 +92,10 @@ def quiz(questions, *, title="Check yourself"):
                 raise ValueError(f"question {number}: option {option} needs a text and a why")
             if unknown := option.keys() - {"text", "why", "correct"}:
                 raise ValueError(f"question {number}: option has unknown keys {sorted(unknown)}")
-        cleaned.append({
-            "question": markup(item["question"]),
-            "options": [
-                {"text": markup(o["text"]), "why": markup(o["why"]), "correct": bool(o.get("correct"))} for o in options
-            ],
-        })
+        options = [
+            {"text": markup(o["text"]), "why": markup(o["why"]), "correct": bool(o.get("correct"))} for o in options
+        ]
+        cleaned.append({"question": markup(item["question"]), "options": options})
     if not cleaned:
         raise ValueError("a quiz needs at least one question")
     return Explorer("quiz", {"title": title, "questions": cleaned})
@@ -114,7 +113,7 @@ def mask_explorer(
     """
     hidden = [int(h) for h in hidden]
     if not 2 <= D <= 8 or not 1 <= len(hidden) <= 2 or not all(1 <= h <= 12 for h in hidden):
-        raise ValueError(f"D={D}, hidden={hidden}: the explorer draws 2 to 8 variables, one or two layers of 1 to 12 units")
+        raise ValueError(f"D={D}, hidden={hidden}: the explorer draws D = 2 to 8, one or two layers of 1 to 12 units")
     if not isinstance(order, str):
         order = [int(v) for v in order]
     if order not in ("natural", "reversed", "random") and sorted(order) != list(range(D)):
@@ -125,8 +124,8 @@ def mask_explorer(
     ):
         if value not in known:
             raise ValueError(f"{name}={value!r} is not one of {known}")
-    settings = {"D": D, "hidden": hidden, "order": order, "degrees": degrees, "masks": masks, "direct": direct, "seed": seed}
-    return Explorer("mask_explorer", {"title": title, "settings": settings})
+    settings = {"D": D, "hidden": hidden, "order": order, "degrees": degrees, "masks": masks}
+    return Explorer("mask_explorer", {"title": title, "settings": settings | {"direct": direct, "seed": seed}})
 
 
 def model_map(nodes, edges, *, title="Map of the models"):
@@ -155,7 +154,7 @@ def model_map(nodes, edges, *, title="Map of the models"):
 
 
 def likelihood_explorer(p=None, q=None, *, title="Likelihood explorer"):
-    """Move the probabilities of a model q against the data's p over three coins: NLL = H(p) + KL(p || q), in nats and bits.
+    """Move a model's probabilities q against the data's p, over three coins: NLL = H(p) + KL(p || q), in nats and bits.
 
     p, q: eight probabilities each, of the states 000, 001, ..., 111 (p defaults to a small example, q to uniform).
     `ValueError` unless both are non-negative and sum to one, and q is positive.
