@@ -100,7 +100,7 @@ def images(x, *, shape=None, columns=10, titles=None, ax=None):
     ax.set_axis_off()
     for i, title in enumerate(titles or []):
         column, row = i % columns, i // columns
-        ax.text((column + 0.5) * (width + gap), row * (height + gap) - 1, title, ha="center", va="bottom")
+        ax.text(column * (width + gap) + width / 2, row * (height + gap) - 1, title, ha="center", va="bottom")
     return ax
 
 
@@ -108,22 +108,26 @@ def dependencies(seen, allowed=None, *, labels=None, ax=None):
     """Who sees whom: (D, D) booleans, row = output, column = input -> Axes.
 
     allowed: (D, D), by default all that is seen. Filled square: seen and allowed. Cross: seen but forbidden. Ring:
-    allowed but missing.
+    allowed but missing. The legend comes with the function's own axes only; else call `ax.legend()` where it fits.
     """
     seen = np.asarray(seen, dtype=bool)
     allowed = seen if allowed is None else np.asarray(allowed, dtype=bool)
-    D = len(seen)
+    D, own, faulty = len(seen), ax is None, bool((seen != allowed).any())
     labels = labels or [str(d + 1) for d in range(D)]
-    ax = ax or axes(size=(3.6, 3.6))
+    ax = ax or axes(size=(5.8 if faulty else 3.2, 3.2))
     for mask, marker, colour, name in (
         (seen & allowed, "s", BLUE, "sees"),
         (seen & ~allowed, "X", ORANGE, "sees, but must not"),
         (~seen & allowed, "o", PURPLE, "should see, but does not"),
     ):
-        rows, columns = np.nonzero(mask)
-        if len(rows):
-            looks = {"facecolors": "none" if marker == "o" else colour, "edgecolors": colour, "linewidths": 1.8}
-            ax.scatter(columns, rows, s=(110 / D) ** 2, marker=marker, label=name, **looks)
+        looks = {"facecolor": "none" if marker == "o" else colour, "edgecolor": colour, "linewidth": 1.8}
+        sign = mpl.markers.MarkerStyle(marker)
+        outline = sign.get_path().transformed(sign.get_transform())  # in units of a cell, so it fits axes of any size
+        for row, column in np.argwhere(mask):
+            place = mpl.transforms.Affine2D().scale(0.55).translate(column, row)
+            ax.add_patch(mpl.patches.PathPatch(outline.transformed(place), **looks))
+        if mask.any():
+            ax.scatter([], [], s=80, marker=marker, label=name, **looks)
     ax.set(xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5), aspect="equal", xlabel="input", ylabel="output")
     ax.set_xticks(range(D), labels)
     ax.set_yticks(range(D), labels)
@@ -132,8 +136,8 @@ def dependencies(seen, allowed=None, *, labels=None, ax=None):
     for edge in np.arange(D + 1) - 0.5:
         ax.axhline(edge, color="black", alpha=0.15, lw=0.8, ls="-")
         ax.axvline(edge, color="black", alpha=0.15, lw=0.8, ls="-")
-    if (seen != allowed).any():
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=0.08 * D)
+    if own and faulty:
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
