@@ -90,12 +90,12 @@ class Autoregressive(nn.Module):
         return torch.rand(n, self.D, generator=generator, device=where, dtype=like.dtype).to(like.device)
 
     def _checked(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """x as floats after checking shape and values."""
+        """x in the model's own precision, after checking shape and values."""
         if x.dim() != 2 or x.shape[1] != self.D:
             raise ValueError(f"{type(self).__name__} needs data of shape (B, {self.D}), got {tuple(x.shape)}")
         self._check_context(len(x), context)
         self.output.check(x)
-        return x if x.is_floating_point() else x.to(next(self.parameters()).dtype)
+        return x.to(next(self.parameters()).dtype)
 
     def _check_context(self, n: int, context: Tensor | None) -> None:
         if (context is not None) != (self.context > 0) or (context is not None and context.shape != (n, self.context)):

@@ -1,0 +1,375 @@
+"""MADE and what it stands on: the promise every model keeps, masks, and fast versions against plain ones."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridlib import audit
+from hybridlib.autoregressive import Autoregressive
+from hybridlib.fvsbn import FVSBN
+from hybridlib.layers import MaskedLinear, Staircase, mask
+from hybridlib.made import MADE, Mixture, evenly_spaced_degrees, random_orders
+from hybridlib.outputs import Bernoulli, Categorical, Logistic, LogisticMixture, Normal
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def shaken(model, seed=0):
+    """The model in float64 with every parameter random and large: nothing holds by accident of a small start."""
+    generator = rng(seed)
+    model.double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype))
+    return model.eval()
+
+
+ORDER = torch.tensor([2, 0, 4, 1, 3])
+MODELS = {
+    "fvsbn": lambda: FVSBN(5),
+    "made": lambda: MADE(5, (16,)),
+    "order": lambda: MADE(5, (16,), orders=ORDER),
+    "two layers": lambda: MADE(5, (12, 9), direct=False),
+    "residual": lambda: MADE(5, (12, 12, 12), residual=True, dropout=0.2),
+    "narrow": lambda: MADE(5, (2,)),
+    "no hidden": lambda: MADE(5, ()),
+    "one variable": lambda: MADE(1, (4,)),
+    "several orders": lambda: MADE(5, (16, 9), orders=random_orders(3, 5, generator=rng())),
+    "connectivity": lambda: MADE(5, (16, 16), orders=random_orders(3, 5, generator=rng()), connectivity=True),
+    "residual connectivity": lambda: MADE(
+        5, (9, 9), orders=random_orders(3, 5, generator=rng()), connectivity=True, residual=True
+    ),
+    "categorical": lambda: MADE(4, (16,), output=Categorical(3)),
+    "categorical orders": lambda: MADE(4, (16,), output=Categorical(3), orders=random_orders(2, 4, generator=rng())),
+    "mixture": lambda: Mixture([MADE(5, (8,)), MADE(5, (8,), orders=ORDER)]),
+}
+
+
+def levels(model):
+    """How many values a variable has."""
+    output = getattr(model, "output", None)
+    return output.P if isinstance(output, Categorical) else 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+class TestPromise:
+    """log_prob(x) -> (B,) nats and sample(n), for every discrete model."""
+
+    def test_shapes_and_finite_gradients_to_every_parameter(self, name):
+        model = shaken(MODELS[name]())
+        x = audit.states(model.D, levels=levels(model)).double()
+        log_prob = model.log_prob(x)
+        assert log_prob.shape == (len(x),)
+        (-log_prob).mean().backward()
+        for parameter_name, p in model.named_parameters():
+            assert p.numel() == 0 or (p.grad is not None and p.grad.isfinite().all()), parameter_name
+
+    def test_probabilities_sum_to_one(self, name):
+        model = shaken(MODELS[name]())
+        assert audit.total_probability(model.log_prob, model.D, levels=levels(model)) == pytest.approx(1, abs=1e-9)
+
+    def test_samples_follow_the_probabilities(self, name):
+        model = shaken(MODELS[name]())
+        x = audit.states(model.D, levels=levels(model)).double()
+        p = model.log_prob(x).exp().detach()
+        samples = model.sample(40_000, generator=rng(1))
+        index = (samples.long() * levels(model) ** torch.arange(model.D - 1, -1, -1)).sum(1)
+        found = torch.bincount(index, minlength=len(x)) / len(samples)
+        powers = levels(model) ** torch.arange(model.D - 1, -1, -1)
+        assert torch.equal((x.long() * powers).sum(1), torch.arange(len(x)))  # states are listed in counting order
+        sigma = (p * (1 - p) / len(samples)).sqrt()
+        assert ((found - p).abs() < 5 * sigma + 1e-4).all()
+
+    def test_save_and_load(self, name, tmp_path):
+        from hybridlib import train
+
+        model = shaken(MODELS[name]())
+        x = model.sample(20, generator=rng())
+        train.save(model, tmp_path / "model.safetensors")
+        other = shaken(MODELS[name](), seed=9)
+        train.load(other, tmp_path / "model.safetensors")
+        assert torch.equal(model.log_prob(x), other.log_prob(x))
+
+    def test_one_generator_one_result(self, name):
+        model = MODELS[name]()
+        assert torch.equal(model.sample(30, generator=rng(4)), model.sample(30, generator=rng(4)))
+        assert model.sample(0).shape == (0, model.D)
+
+
+def sees(model, order=None, context=None):
+    """Who sees whom by derivatives at many random points, on the network's real-valued inputs: bool (D, D)."""
+    x = torch.randn(64, model.D, dtype=torch.float64)
+    found = torch.zeros(model.D, model.D, dtype=torch.bool)
+    for d in range(model.D):
+        x.requires_grad_()
+        (grad,) = torch.autograd.grad(model.theta(x, context, order)[:, d].sum(), x)
+        found[d] = (grad != 0).any(0)
+    return found
+
+
+@given(
+    D=st.integers(1, 9),
+    hidden=st.lists(st.integers(1, 12), max_size=3),
+    seed=st.integers(0, 10**6),
+    direct=st.booleans(),
+    several=st.booleans(),
+    context=st.integers(0, 2),
+)
+@settings(max_examples=60, deadline=None)
+def test_who_sees_whom_is_what_the_masks_promise(D, hidden, seed, direct, several, context):
+    orders = random_orders(2, D, generator=rng(seed)) if several else torch.randperm(D, generator=rng(seed))
+    made = shaken(MADE(D, tuple(hidden), output=Normal(), orders=orders, direct=direct, context=context), seed)
+    c = torch.randn(64, context, dtype=torch.float64) if context else None
+    for order in [0, 1] if several else [None]:
+        sequence = made.orders[order or 0]
+        rank = sequence.argsort()
+        may = rank[None] < rank[:, None]  # output d may see input j
+        found = sees(made, order, c)
+        assert not (found & ~may).any()
+        # an allowed pair is connected unless no unit's degree lies between them and there is no direct connection
+        masks = made.masks(order)
+        reach = torch.eye(context + D)
+        for m in masks[: len(hidden)]:
+            reach = (m @ reach > 0).float()
+        promised = torch.zeros(D, D, dtype=torch.bool)
+        if hidden:
+            promised |= (masks[len(hidden)] @ reach > 0)[::2, context:]
+        if made.net.direct is not None:
+            promised |= (masks[-1] > 0)[::2, context:]
+            assert torch.equal(promised, may)
+        assert not (promised & ~may).any()
+        dead = (promised & ~found).sum()  # all paths through dead relus: rare, and only without direct connections
+        assert dead == 0 or (made.net.direct is None and hidden)
+
+
+@given(H=st.integers(1, 60), D=st.integers(1, 60), context=st.booleans())
+def test_degrees_never_drop_an_input(H, D, context):
+    degrees = evenly_spaced_degrees(H, D, context=context)
+    low = 0 if context else min(1, D - 1)
+    assert len(degrees) == H and degrees.min() >= low and degrees.max() <= D - 1
+    assert (degrees.diff() >= 0).all()
+    if H > 1 or not context:
+        assert degrees.max() == D - 1  # so the input of degree D - 1, and all before it, reach a unit
+    if context:
+        assert degrees[0] == 0
+    if H >= D:
+        assert set(degrees.tolist()) == set(range(low, D))
+        counts = degrees.bincount()[low:]
+        assert counts.max() - counts.min() <= 1 or context
+
+
+@given(seed=st.integers(0, 10**6), shape=st.tuples(st.integers(1, 12), st.integers(1, 12)), strict=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_staircase_equals_the_masked_dense_layer(seed, shape, strict):
+    generator = rng(seed)
+    a, b = (torch.randint(0, 6, (n,), generator=generator).sort().values for n in shape)
+    layer = Staircase(a, b, strict=strict).double()
+    with torch.no_grad():
+        layer.weight.normal_()  # also where the mask forbids: the layer must not care
+        layer.bias.normal_()
+    x = torch.randn(7, shape[0], dtype=torch.float64, generator=generator, requires_grad=True)
+    M = mask(a, b, strict=strict).double()
+    W = layer.dense().detach().requires_grad_()
+    assert torch.equal(W * M, W)
+    plain = torch.nn.functional.linear(x, W * M, layer.bias)
+    upstream = torch.randn(7, shape[1], dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(layer(x), plain)
+    gx, gw, gb = torch.autograd.grad((layer(x) * upstream).sum(), (x, layer.weight, layer.bias))
+    px, pw, pb = torch.autograd.grad((plain * upstream).sum(), (x, W, layer.bias))
+    torch.testing.assert_close((gx, gb), (px, pb))
+    torch.testing.assert_close(gw, layer._cut(pw))
+
+
+def test_masked_linear_is_the_masked_product():
+    a, b = torch.tensor([3, 1, 2]), torch.tensor([2, 0, 3, 1])
+    layer = MaskedLinear(a, b, strict=True)
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(layer(x, a, b), x @ (layer.weight * mask(a, b, strict=True)).T + layer.bias)
+
+
+@given(
+    D=st.integers(1, 40),
+    hidden=st.lists(st.integers(1, 30), max_size=3),
+    seed=st.integers(0, 10**6),
+    output=st.sampled_from([Bernoulli(), Categorical(3), Normal(), LogisticMixture(2)]),
+    several=st.booleans(),
+    context=st.integers(0, 2),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_frontier_sampler_equals_full_passes(D, hidden, seed, output, several, context):
+    orders = random_orders(2, D, generator=rng(seed)) if several else torch.randperm(D, generator=rng(seed))
+    made = MADE(D, tuple(hidden), output=output, orders=orders, context=context, seed=seed).double()
+    c = torch.randn(5, context, dtype=torch.float64, generator=rng(seed)) if context else None
+    fast = made.sample(5, context=c, generator=rng(seed))
+    plain = made.sample_plain(5, context=c, generator=rng(seed))
+    if isinstance(output, Bernoulli | Categorical):
+        assert torch.equal(fast, plain)
+    else:
+        torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-6)
+
+
+def test_the_frontier_sampler_is_bit_identical_at_full_size():
+    made = MADE(784, (100, 100), direct=False)
+    assert torch.equal(made.sample(3, generator=rng()), made.sample_plain(3, generator=rng()))
+
+
+def test_sampling_leaves_the_mode_alone_and_ignores_dropout():
+    made = MADE(5, (16,), dropout=0.5).train()
+    assert torch.equal(made.sample(50, generator=rng()), made.sample_plain(50, generator=rng()))
+    assert made.training
+
+
+def test_an_average_of_probabilities_not_of_logits():
+    made = shaken(MADE(5, (8,), orders=random_orders(4, 5, generator=rng())))
+    x = audit.states(5).double()
+    each = torch.stack([made.log_prob(x, order=m).exp() for m in range(4)])
+    torch.testing.assert_close(made.log_prob(x).exp(), each.mean(0))
+    torch.testing.assert_close(each.sum(1), torch.ones(4, dtype=torch.float64))
+
+
+def test_any_order_is_a_distribution():
+    made = shaken(MADE(5, (8,), orders=random_orders(2, 5, generator=rng()), connectivity=True))
+    x = audit.states(5).double()
+    for seed in range(5):
+        order = torch.randperm(5, generator=rng(seed))
+        assert made.log_prob(x, order=order).exp().sum().item() == pytest.approx(1)
+
+
+def test_context_reaches_the_first_variable_and_every_other():
+    for direct in (True, False):
+        made = shaken(MADE(5, (3,), direct=direct, context=2, output=Normal()))
+        c = torch.randn(50, 2, dtype=torch.float64, requires_grad=True)
+        x = torch.randn(50, 5, dtype=torch.float64)
+        for d in range(5):
+            (grad,) = torch.autograd.grad(made.theta(x, c)[:, d].sum(), c)
+            assert (grad != 0).any(0).all(), d
+
+
+def test_inpainting_samples_the_exact_conditional():
+    made = shaken(MADE(4, (8,), orders=random_orders(2, 4, generator=rng())))
+    known = torch.tensor([False, True, False, True])
+    x = torch.tensor([[float("nan"), 1.0, float("nan"), 0.0]], dtype=torch.float64).expand(30_000, 4)
+    filled = made.inpaint(x, known, generator=rng(3))
+    assert torch.equal(filled[:, known], x[:, known])
+    # the order made up from the same seed; p(x0, x2 | x1, x3) by enumeration
+    order = torch.randperm(4, generator=rng(3))
+    order = torch.cat([order[known[order]], order[~known[order]]])
+    states = audit.states(4).double()
+    states = states[(states[:, 1] == 1) & (states[:, 3] == 0)]
+    p = made.log_prob(states, order=order).softmax(0)
+    found = torch.stack([(filled == s).all(1).double().mean() for s in states])
+    assert (found - p).abs().max() < 0.015
+
+
+def test_inpainting_with_one_order_needs_the_known_first():
+    made = MADE(4, (8,), orders=[3, 1, 0, 2])
+    x = torch.ones(2, 4)
+    assert made.inpaint(x, torch.tensor([False, True, False, True])).shape == (2, 4)
+    with pytest.raises(ValueError, match="several orders"):
+        made.inpaint(x, torch.tensor([True, False, False, False]))
+
+
+@pytest.mark.parametrize("output", [Normal(), LogisticMixture(3)])
+def test_real_outputs_integrate_to_one_and_pick_by_quantile(output):
+    theta = torch.randn(1, 1, output.P, dtype=torch.float64, generator=rng(2))
+    grid = torch.linspace(-60, 60, 200_001, dtype=torch.float64)
+    density = output.distribution(theta).log_prob(grid[:, None]).exp().squeeze(-1)
+    assert torch.trapezoid(density, grid).item() == pytest.approx(1, abs=1e-4)
+    u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    picked = output.pick(theta[0, 0].expand(20_000, -1), u)
+    mean = torch.trapezoid(density * grid, grid)
+    assert picked.mean().item() == pytest.approx(mean.item(), abs=5e-3)
+
+
+def test_logistic_agrees_with_the_derivative_of_its_cdf():
+    dist = Logistic(torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64))
+    x = torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(dist.cdf(x).sum(), x)
+    torch.testing.assert_close(dist.log_prob(x).exp(), slope)
+    torch.testing.assert_close(dist.icdf(dist.cdf(x)), x)
+
+
+def test_a_log_scale_cannot_run_away():
+    theta = torch.tensor([[[0.0, -1e6]]])
+    assert Normal().distribution(theta).log_prob(torch.zeros(1, 1)).item() < 7 + 1
+
+
+def test_fvsbn_is_made_without_hidden_layers():
+    fvsbn, made = shaken(FVSBN(5)), MADE(5, ()).double()
+    with torch.no_grad():
+        made.net.direct.weight.copy_(made.net.direct._cut(fvsbn.weight))
+        made.net.direct.bias.copy_(fvsbn.bias)
+    x = audit.states(5).double()
+    torch.testing.assert_close(made.log_prob(x), fvsbn.log_prob(x))
+
+
+def test_a_zero_network_costs_exactly_one_bit_a_variable():
+    made = MADE(7, (9,))
+    for p in made.parameters():
+        p.data.zero_()
+    torch.testing.assert_close(made.log_prob(torch.ones(3, 7)), torch.full((3,), -7 * math.log(2)))
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("x", "message"),
+        [
+            (torch.full((2, 4), 0.5), "binarize"),
+            (torch.full((2, 4), float("nan")), "0 or 1"),
+            (torch.zeros(2, 5), r"\(B, 4\)"),
+            (torch.zeros(4), r"\(B, 4\)"),
+        ],
+    )
+    def test_data(self, x, message):
+        for model in (MADE(4, (3,)), FVSBN(4)):
+            with pytest.raises(ValueError, match=message):
+                model.log_prob(x)
+
+    def test_other_outputs(self):
+        for output, x in (
+            (Categorical(3), torch.full((1, 2), 3.0)),
+            (Categorical(3), torch.full((1, 2), 0.5)),
+            (Normal(), torch.full((1, 2), float("inf"))),
+            (LogisticMixture(2), torch.full((1, 2), float("nan"))),
+        ):
+            with pytest.raises(ValueError, match=r"found|NaN"):
+                MADE(2, (3,), output=output).log_prob(x)
+
+    @pytest.mark.parametrize(
+        ("build", "message"),
+        [
+            (lambda: MADE(0), "at least one variable"),
+            (lambda: FVSBN(0), "at least one variable"),
+            (lambda: MADE(3, (0,)), "at least one unit"),
+            (lambda: MADE(3, orders=[0, 1, 1]), "permutation"),
+            (lambda: MADE(3, orders=[0, 1]), "permutation"),
+            (lambda: MADE(3, orders=[[0, 1, 2], [1, 2, 3]]), "permutation"),
+            (lambda: MADE(3, (4, 5), residual=True), "one size"),
+            (lambda: Categorical(1), "at least K = 2"),
+            (lambda: LogisticMixture(0), "at least K = 1"),
+            (lambda: Mixture([MADE(2, (3,)), MADE(3, (3,))]), "one size"),
+            (lambda: MADE(3, (4,)).sample(-1), "not be negative"),
+            (lambda: MADE(3, (4,)).theta(torch.zeros(1, 3), order=torch.tensor([2, 1, 0])), "one order"),
+            (lambda: MADE(3, (4,), context=2).log_prob(torch.zeros(1, 3)), "context of shape"),
+            (lambda: MADE(3, (4,)).log_prob(torch.zeros(1, 3), torch.zeros(1, 2)), "no context"),
+            (lambda: MADE(3, (4,), context=1).sample(1, context=torch.full((1, 1), float("nan"))), "NaN"),
+            (lambda: MADE(3, (4,)).inpaint(torch.zeros(1, 3), torch.tensor([1, 0, 0])), "bool"),
+        ],
+    )
+    def test_construction_and_calls(self, build, message):
+        with pytest.raises(ValueError, match=message):
+            build()
+
+    def test_a_subclass_without_theta_says_so(self):
+        class Empty(Autoregressive):
+            pass
+
+        model = Empty(2)
+        model.bias = torch.nn.Parameter(torch.zeros(1))
+        with pytest.raises(NotImplementedError, match="must define theta"):
+            model.log_prob(torch.zeros(1, 2))
