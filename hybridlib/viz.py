@@ -18,8 +18,8 @@ BLUE, ORANGE, GREEN, PURPLE, PINK, GREY = "#2a85c7", "#d1660a", "#0f9d76", "#8b6
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, PINK, GREY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 STYLE = {
-    "font.size": 11,
-    "axes.titlesize": 11,
+    "font.size": 12,
+    "axes.titlesize": 12,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": mpl.cycler(color=COLOURS, linestyle=DASHES),
@@ -77,7 +77,7 @@ def figure_html(figure, *, alt, caption=None):
     )
     drawing = re.sub(r'<svg( [^>]*?)? height="[^"]*"', rf"{head}\1", drawing, count=1)
     drawing = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", drawing, count=1)
-    note = f'<figcaption style="font-size: .9em; margin-top: .4rem">{html.escape(caption or "")}</figcaption>'
+    note = f'<figcaption style="font-size: .9em; margin-top: .4rem; color: inherit">{html.escape(caption or "")}</figcaption>'
     return f'<figure style="margin: 1rem 0">{drawing}{note if caption else ""}</figure>'
 
 

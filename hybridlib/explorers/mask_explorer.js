@@ -364,7 +364,7 @@ export default {
         settings.order = o === "own" ? [...order] : o;
       }),
       degrees: choice({ even: "evenly spaced", random: "random", sequential: "1, 2, …, repeated" }, (d) => { settings.degrees = d; }),
-      masks: choice({ made: "MADE", inclusive: "MADE with ≥ at the output", article: "the article’s mask" }, (m) => { settings.masks = m; }),
+      masks: choice({ made: "MADE", inclusive: "≥ at the output", article: "the article’s mask" }, (m) => { settings.masks = m; }),
       direct: h("input", { type: "checkbox", onchange: (e) => change(() => { settings.direct = e.target.checked; }) }),
       seed: h("input", { type: "number", min: 0, max: 9999, oninput: (e) => change(() => {
         settings.seed = Math.max(0, Math.min(9999, Math.floor(Number(e.target.value) || 0)));
