@@ -82,7 +82,7 @@ def open_page(browser, site):
         page.on("console", lambda m: complaints.append(f"{path}: console: {m.text}") if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("response", lambda r: complaints.append(f"{path}: {r.status} {r.url}") if r.status >= 400 else None)
-        page.goto(f"{site}/{path}", wait_until="networkidle")
+        page.goto(f"{site}/{path}", wait_until="load")
         # Mathematics is typeset after loading; the promise is absent on pages that have none.
         page.evaluate("async () => { await window.MathJax?.startup?.promise }")
         return page

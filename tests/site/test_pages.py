@@ -52,7 +52,9 @@ def test_accessible(open_page, path, scheme):
     page = open_page(f"{path}.html", scheme=scheme)
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     page.evaluate("document.querySelectorAll('article details').forEach(details => details.open = true)")
-    report = Axe().run(page, context="article", options={"resultTypes": ["violations", "incomplete"]}).response
+    # no preload: axe would ask for imported style sheets at addresses that it gets wrong
+    options = {"resultTypes": ["violations", "incomplete"], "preload": False}
+    report = Axe().run(page, context="article", options=options).response
     bad = [
         f"{finding['id']} ({finding['impact']}): {finding['help']}: {node['html'][:160]}"
         for finding in report["violations"]
