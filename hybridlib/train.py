@@ -14,6 +14,7 @@ import os
 import random
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 
-def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=torch.optim.Adam, schedule=None, ema=None,
+def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=None, schedule=None, ema=None,
         validate=None, seed=0, checkpoint=None, resume=True, progress=True):
     """Minimize the loss over `epochs` passes through the data -> history, one dict an epoch.
 
@@ -34,7 +35,7 @@ def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=to
                 and shuffled by the seed. Or a DataLoader, for data that do not fit.
     loss        loss(model, x), or loss(model, x, context) -> scalar, the mean over the rows of a batch.
     batch_size  Rows in a step, all processes together (a DataLoader has its own).
-    optimizer   Called as optimizer(parameters, lr=lr).
+    optimizer   Called as optimizer(parameters, lr=lr); Adam unless given.
     schedule    None: constant rate; "cosine": the rate falls from lr to zero along half a cosine.
     ema         Decay of an exponential moving average of the weights, e.g. 0.999, which becomes the result. While the
                 training is short the average reaches back over about a tenth of it, whatever the decay.
@@ -58,7 +59,8 @@ def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=to
     result = average.module if ema else model
     # DistributedDataParallel sees forward only: the loss becomes the forward of a module.
     objective = accelerator.prepare(_Objective(model, loss))
-    optimizer = optimizer(model.parameters(), lr=lr)
+    # The fused Adam computes the same with a quarter of the passes through memory; the plain one takes half of a step.
+    optimizer = (optimizer or partial(torch.optim.Adam, fused=True))(model.parameters(), lr=lr)
     history, best = [], {}
     settings = {"lr": lr, "schedule": schedule, "ema": ema, "seed": seed, "steps": steps, "validate": bool(validate)}
     settings.update(_options(optimizer))

