@@ -161,8 +161,12 @@ class MADE(Autoregressive):
         """Numbers of every conditional in one pass: (B, D) -> (B, D, P), in the first order unless told otherwise."""
         if self.several:
             return self.net(self.output.encode(x), context, self.degrees(order))
-        sequence = self._sequence(order)  # the network knows the natural order only: permute on the way in and out
-        return self.net(self.output.encode(x[:, sequence]), context)[:, sequence.argsort()]
+        # the network knows the natural order only: permute on the way in and on the way out
+        sequence = self._sequence(order)
+        if torch.equal(sequence, torch.arange(self.D, device=sequence.device)):
+            return self.net(self.output.encode(x), context)
+        theta = self.net(self.output.encode(x.index_select(1, sequence)), context)
+        return theta.index_select(1, sequence.argsort())  # index_select: indexing with [] is ten times slower backward
 
     def forward(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None):
         """All conditionals of one order: (B, D) -> distribution with batch shape (B, D)."""
