@@ -22,6 +22,7 @@ ARROWS = {
     "outputs": set(),
     "layers": set(),
     "autoregressive": {"outputs"},
+    "independent": {"autoregressive"},
     "fvsbn": {"autoregressive", "outputs", "layers"},
     "made": {"autoregressive", "outputs", "layers"},
     "datasets": set(),
@@ -29,6 +30,7 @@ ARROWS = {
     "recipes": {"autoregressive", "datasets", "made", "outputs", "train"},
     # leaves: no model imports them
     "audit": set(),
+    "comparison": {"train"},
     "faulty": set(),
     "viz": set(),
     "widgets": {"made"},
