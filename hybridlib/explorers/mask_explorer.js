@@ -346,7 +346,10 @@ export default {
       draw();
     };
     const chips = orderChips((next) => change(() => { settings.order = next; }));
-    const labelled = (text, control, ...rest) => h("label", {}, h("span", {}, text), h("span", { class: "control" }, control, ...rest));
+    const labelled = (text, control, ...rest) => {
+      control.setAttribute("aria-label", text); // the name alone, without the options and the value
+      return h("label", {}, h("span", {}, text), h("span", { class: "control" }, control, ...rest));
+    };
     const slider = (min, max, set) => h("input", { type: "range", min, max, oninput: (e) => change(() => set(Number(e.target.value))) });
     const choice = (options, set) => h("select", { onchange: (e) => change(() => set(e.target.value)) },
       Object.entries(options).map(([value, text]) => h("option", { value }, text)));
