@@ -281,7 +281,8 @@ def _check_names(path, expected, found):
 def _write(path, tensors, meta):
     path = Path(path)
     tensors = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
-    header = {"meta": json.dumps(meta), "crc32": str(_crc32(tensors))}
+    meta = json.dumps(meta)
+    header = {"meta": meta, "crc32": str(_crc32(tensors, meta))}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -299,17 +300,18 @@ def _read(path):
     try:
         size = int.from_bytes(raw[:8], "little")
         header = json.loads(raw[8 : 8 + size])["__metadata__"]
-        tensors, meta = safetensors.load(raw), json.loads(header["meta"])
-        if str(_crc32(tensors)) != header["crc32"]:
+        tensors, meta = safetensors.load(raw), header["meta"]
+        if str(_crc32(tensors, meta)) != header["crc32"]:
             raise ValueError("checksum")
     except (SafetensorError, ValueError, KeyError, TypeError):
         raise ValueError(f"{path} is truncated, altered or not of this library; delete it and write it again") from None
-    return tensors, meta
+    return tensors, json.loads(meta)
 
 
-def _crc32(tensors):
+def _crc32(tensors, meta):
     """safetensors notices a truncated file but not a changed weight."""
-    crc = 0
-    for name in sorted(tensors):
-        crc = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), crc)
+    crc = zlib.crc32(meta.encode())
+    for name, t in sorted(tensors.items()):
+        crc = zlib.crc32(f"{name} {t.dtype} {tuple(t.shape)}".encode(), crc)
+        crc = zlib.crc32(t.reshape(-1).view(torch.uint8).numpy(), crc)
     return crc
