@@ -31,19 +31,20 @@ def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=No
         validate=None, seed=0, checkpoint=None, resume=True, progress=True):
     """Minimize the loss over `epochs` passes through the data -> history, one dict an epoch.
 
-    batches     A tensor (n, ...) or a tuple of tensors of the same n, e.g. (x, context): moved to the device as a whole
-                and shuffled by the seed. Or a DataLoader, for data that do not fit.
-    loss        loss(model, x), or loss(model, x, context) -> scalar, the mean over the rows of a batch.
-    batch_size  Rows in a step, all processes together (a DataLoader has its own).
-    optimizer   Called as optimizer(parameters, lr=lr); Adam unless given.
-    schedule    None: constant rate; "cosine": the rate falls from lr to zero along half a cosine.
-    ema         Decay of an exponential moving average of the weights, e.g. 0.999, which becomes the result. While the
-                training is short the average reaches back over about a tenth of it, whatever the decay.
-    validate    model -> number, the lower the better; called after every epoch, in eval mode, without gradients, on the
-                averaged weights where there are such. The model ends with the weights of the best epoch.
-    seed        Decides the order of the rows and what the model draws (dropout). Global random states are left alone.
-    checkpoint  A file, written after every epoch. Where it exists and `resume` is true, training goes on after the last
-                finished epoch, on a CPU to the same bits as if it had never stopped. Ctrl-C costs at most one epoch.
+    - batches: a tensor (n, ...) or a tuple of tensors of the same n, e.g. (x, context), moved to the device as a whole
+      and shuffled by the seed; or a DataLoader, for data that do not fit.
+    - loss: loss(model, x), or loss(model, x, context) -> scalar, the mean over the rows of a batch.
+    - batch_size: rows in a step, all processes together (a DataLoader has its own).
+    - optimizer: called as optimizer(parameters, lr=lr); Adam unless given.
+    - schedule: None for a constant rate, "cosine" to let it fall from lr to zero along half a cosine.
+    - ema: decay of an exponential moving average of the weights, e.g. 0.999, which becomes the result. While the
+      training is short the average reaches back over about a tenth of it, whatever the decay.
+    - validate: model -> number, the lower the better; called after every epoch, in eval mode, without gradients, on the
+      averaged weights where there are such. The model ends with the weights of the best epoch.
+    - seed: decides the order of the rows and what the model draws (dropout). Global random states are left alone.
+    - checkpoint: a file, written after every epoch. Where it exists and `resume` is true, training goes on after the
+      last finished epoch, on a CPU to the same bits as if it had never stopped. Ctrl-C costs at most one epoch.
+    - progress: False hides the bar, and so does the environment variable TQDM_DISABLE=1.
 
     History holds epoch (from 1), loss (mean over the steps), valid (or None), seconds. The model ends on the device, in
     eval mode. Raises ValueError for a loss, validation or weights that are not finite (the checkpoint then still holds
@@ -266,7 +267,7 @@ def _resume(path, settings, model, average, optimizer):
 
 def _check_names(path, expected, found):
     wrong = [f"{name} {tuple(t.shape)} is missing" for name, t in expected.items() if name not in found]
-    wrong += [f"{name} {tuple(t.shape)} has no place" for name, t in found.items() if name not in expected]
+    wrong += [f"{name} {tuple(t.shape)} has no place" for name, t in sorted(found.items()) if name not in expected]
     wrong += [
         f"{name} is {tuple(found[name].shape)}, the model's {tuple(t.shape)}"
         for name, t in expected.items()

@@ -404,7 +404,7 @@ def test_damaged_file(tmp_path):
     "other, told",
     [
         (lambda: net(hidden=9), r"0.weight is \(8, 6\), the model's \(9, 6\)"),
-        (lambda: nn.Sequential(nn.Linear(6, 8)), r"3.weight \(6, 8\) has no place; 3.bias \(6,\) has no place"),
+        (lambda: nn.Sequential(nn.Linear(6, 8)), r"3.bias \(6,\) has no place; 3.weight \(6, 8\) has no place"),
         (lambda: nn.Sequential(*net(), nn.Linear(6, 6)), r"4.weight \(6, 6\) is missing"),
     ],
 )
