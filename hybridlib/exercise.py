@@ -70,17 +70,22 @@ def check(candidate, properties):
 
 
 def same(found, expected, *, tolerance=1e-5):
-    """Assert that two tensors, arrays or numbers agree, with a message that shows both."""
-    a, b = torch.as_tensor(found), torch.as_tensor(expected)
+    """Assert that two tensors, arrays or numbers agree, with a message that shows what was found and expected."""
+    a, b = torch.as_tensor(found).double(), torch.as_tensor(expected).double()
     if a.shape != b.shape:
         raise AssertionError(f"found shape {tuple(a.shape)}, expected {tuple(b.shape)}")
-    if not torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance):
+    if torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
+        return
+    if a.numel() <= 64:
         raise AssertionError(f"found {words(a)}, expected {words(b)}")
+    place = (a - b).abs().argmax()  # NaN counts as the largest
+    where = [int(i) for i in torch.unravel_index(place, a.shape)]
+    raise AssertionError(f"at {where} found {words(a.flatten()[place])}, expected {words(b.flatten()[place])}")
 
 
 def words(tensor):
-    values = tensor.tolist()
-    return f"{values:.6g}" if isinstance(values, float) else str(values) if tensor.numel() <= 64 else f"{tensor}"
+    """A small tensor as people write it: numbers without needless digits."""
+    return f"{tensor.item():.6g}" if tensor.ndim == 0 else "[" + ", ".join(map(words, tensor)) + "]"
 
 
 def name_of(prop):

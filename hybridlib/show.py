@@ -43,6 +43,8 @@ def without_docstrings(code):
         if documented and ast.get_docstring(node) is not None:
             text = node.body[0]
             lines[text.lineno - 1 : text.end_lineno] = [None] * (text.end_lineno - text.lineno + 1)
+            if len(node.body) == 1:  # something must stay
+                lines[text.lineno - 1] = " " * text.col_offset + "..."
     return "\n".join(line for line in lines if line is not None)
 
 

@@ -77,15 +77,21 @@ def figure_html(figure, *, alt, caption=None):
     )
     drawing = re.sub(r'<svg( [^>]*?)? height="[^"]*"', rf"{head}\1", drawing, count=1)
     drawing = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", drawing, count=1)
-    note = f'<figcaption style="font-size: .9em; margin-top: .4rem; color: inherit">{html.escape(caption or "")}</figcaption>'
-    return f'<figure style="margin: 1rem 0">{drawing}{note if caption else ""}</figure>'
+    look = "font-size: .9em; margin-top: .4rem; color: inherit"
+    note = f'<figcaption style="{look}">{html.escape(caption)}</figcaption>' if caption else ""
+    return f'<figure style="margin: 1rem 0">{drawing}{note}</figure>'
 
 
 def images(x, *, shape=None, columns=10, titles=None, ax=None):
-    """Pictures in rows: (n, D) or (n, H, W), values 0..1 -> Axes. shape: (H, W), by default square."""
+    """Pictures in rows: (n, D) or (n, H, W), values 0..1 -> Axes. shape: (H, W), by default square.
+
+    `ValueError` for flat pictures that are not square where no shape is given.
+    """
     x = np.asarray(x, dtype=float)
     if x.ndim == 2:
         side = round(x.shape[1] ** 0.5)
+        if shape is None and side * side != x.shape[1]:
+            raise ValueError(f"pictures of {x.shape[1]} values are not square; pass shape=(height, width)")
         x = x.reshape(len(x), *(shape or (side, side)))
     n, height, width = x.shape
     columns = min(columns, n)
@@ -207,7 +213,7 @@ def curves(history, *, keys=("loss", "valid"), ylabel="NLL (nats)", ax=None):
 def table(rows, *, caption, formats=None):
     """Display a table: list of dicts with the same keys, in their order. formats: {column: format such as ".2f"}.
 
-    Numbers stand right-aligned. `ValueError` for no rows, differing keys or no caption.
+    Numbers stand right-aligned. `ValueError` for no rows, differing keys, no caption, or a format of no column.
     """
     markup, text = table_html(rows, caption=caption, formats=formats)
     display({"text/html": markup, "text/plain": text}, raw=True)
@@ -219,6 +225,8 @@ def table_html(rows, *, caption, formats=None):
         raise ValueError("a table needs a caption and at least one row, and all rows the same keys")
     formats = formats or {}
     columns = list(rows[0])
+    if unknown := formats.keys() - columns:
+        raise ValueError(f"formats for {sorted(unknown)}, but the table has the columns {columns}")
     cells = [
         [format(row[c], formats[c]) if c in formats and not isinstance(row[c], str) else str(row[c]) for c in columns]
         for row in rows
@@ -226,16 +234,18 @@ def table_html(rows, *, caption, formats=None):
     numeric = [any(isinstance(row[c], (int, float)) for row in rows) for c in columns]
     styles = ["text-align: right; font-variant-numeric: tabular-nums" if n else "text-align: left" for n in numeric]
 
-    def row_html(tag, texts):
+    def row_html(opening, texts):
+        tag = opening.split()[0]
         cells = (
-            f"<{tag} style='{s}; padding: .3rem .8rem'>{html.escape(t)}</{tag[:2]}>" for s, t in zip(styles, texts)
+            f'<{opening} style="{s}; padding: .3rem .8rem">{html.escape(t)}</{tag}>' for s, t in zip(styles, texts)
         )
         return f"<tr>{''.join(cells)}</tr>"
 
+    head = row_html('th scope="col"', columns)
     markup = (
         f'<div style="overflow-x: auto" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
         f'<table class="table">'
-        f"<caption>{html.escape(caption)}</caption><thead>{row_html('th scope=col', columns)}</thead>"
+        f"<caption>{html.escape(caption)}</caption><thead>{head}</thead>"
         f"<tbody>{''.join(row_html('td', row) for row in cells)}</tbody></table></div>"
     )
     widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]

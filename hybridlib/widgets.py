@@ -14,6 +14,7 @@ from importlib.resources import files
 import anywidget
 import traitlets
 
+FAMILIES = ("ar", "ae", "hybrid", "flow", "other")
 LARGEST = 200_000  # characters of JSON that one explorer may carry into a page
 
 
@@ -136,11 +137,15 @@ def model_map(nodes, edges, *, title="Map of the models"):
     shared, what changed). `ValueError` for an unknown id, a double id, a missing key or a place outside 0..100.
     """
     ids = [node.get("id") for node in nodes]
+    if not ids:
+        raise ValueError("a map needs at least one node")
     if len(set(ids)) != len(ids):
         raise ValueError(f"ids must differ, got {ids}")
     for node in nodes:
         if missing := {"id", "label", "x", "y", "text"} - node.keys():
             raise ValueError(f"node {node} lacks {sorted(missing)}")
+        if node.get("family", "other") not in FAMILIES:
+            raise ValueError(f"node {node['id']!r}: family {node['family']!r} is not one of {FAMILIES}")
         if not (0 <= node["x"] <= 100 and 0 <= node["y"] <= 100):
             raise ValueError(f"node {node['id']!r} lies at ({node['x']}, {node['y']}); both must be within 0..100")
     for edge in edges:

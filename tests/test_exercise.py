@@ -1,0 +1,119 @@
+"""Feedback on exercises: says what failed and why, and never takes the page down."""
+
+import linecache
+
+import numpy as np
+import pytest
+import torch
+
+from hybridlib.exercise import check, same
+
+
+def doubles_its_input(f):
+    same(f(torch.tensor([1.0, 2.0])), [2.0, 4.0])
+
+
+def cell(source, name):
+    """A function as a notebook defines it: pytest rewrites the asserts of test files, a notebook's stay plain."""
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    scope = {"torch": torch}
+    exec(compile(source, "<cell>", "exec"), scope)
+    return scope[name]
+
+
+keeps_zero = cell("def keeps_zero(f):\n    assert f(torch.zeros(1)) == 0\n", "keeps_zero")
+
+
+def answers_false(f):
+    return bool(f(torch.zeros(1)) > 1)
+
+
+def test_a_right_answer_passes():
+    result = check(lambda x: 2 * x, [doubles_its_input, keeps_zero])
+    assert result.passed
+    assert repr(result) == "All 2 properties hold.\n[x] doubles its input\n[x] keeps zero"
+    assert repr(check(lambda x: 2 * x, [keeps_zero])).startswith("The property holds.")
+
+
+def test_a_wrong_answer_hears_what_was_found():
+    result = check(lambda x: x + 1, [doubles_its_input, keeps_zero, answers_false])
+    assert not result.passed
+    assert repr(result).splitlines() == [
+        "0 of 3 properties hold.",
+        "[!] doubles its input: found [2, 3], expected [2, 4]",
+        "[!] keeps zero: does not hold: assert f(torch.zeros(1)) == 0",
+        "[!] answers false: does not hold",
+    ]
+
+
+def raises_not_implemented(x):
+    raise NotImplementedError
+
+
+def uses_the_ellipsis(x):
+    mask = ...
+    return mask @ x
+
+
+@pytest.mark.parametrize("stub", [None, ..., lambda x: None, lambda x: ..., raises_not_implemented, uses_the_ellipsis])
+def test_a_stub_is_not_written_yet(stub):
+    result = check(stub, [doubles_its_input])
+    assert not result.passed
+    assert repr(result).startswith("Not written yet")
+
+
+def test_an_exception_in_the_answer_is_the_message():
+    def broken(x):
+        return x / undefined  # noqa: F821
+
+    result = check(broken, [doubles_its_input, keeps_zero])
+    assert [verdict for _, verdict, _ in result.outcomes] == ["failed", "failed"]
+    message = result.outcomes[0][2]
+    assert "NameError: name 'undefined' is not defined" in message
+    assert "of broken: return x / undefined" in message
+
+
+def test_answers_may_be_values_and_classes():
+    def is_five(value):
+        same(value, 5)
+
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    class Unwritten(torch.nn.Module):
+        def forward(self, x):
+            raise NotImplementedError
+
+    def model_doubles(cls):
+        doubles_its_input(cls())
+
+    assert check(5, [is_five]).passed
+    assert check(Model, [model_doubles]).passed
+    assert repr(check(Unwritten, [model_doubles])).startswith("Not written yet")
+
+
+def test_same_compares_numbers_arrays_and_tensors():
+    same(0.1 + 0.2, 0.3)
+    same(torch.tensor([1, 2]), np.array([1.0, 2.0]))
+    same(float("nan"), float("nan"))
+    with pytest.raises(AssertionError, match=r"found 1.5, expected 2"):
+        same(1.5, 2.0)
+    with pytest.raises(AssertionError, match=r"found shape \(2,\), expected \(1, 2\)"):
+        same(torch.ones(2), torch.ones(1, 2))
+    with pytest.raises(AssertionError, match=r"at \[3, 4\] found 0.25, expected 0"):
+        same(torch.zeros(30, 30).index_put((torch.tensor(3), torch.tensor(4)), torch.tensor(0.25)), torch.zeros(30, 30))
+
+
+def test_html_escapes_and_says_the_verdict_in_words():
+    def less_than_one(f):
+        raise AssertionError("found <b>2</b>, expected < 1")
+
+    html = check(lambda x: x, [less_than_one])._repr_html_()
+    assert "found &lt;b&gt;2&lt;/b&gt;, expected &lt; 1" in html
+    assert "less than one" in html and "(failed)" in html
+
+
+def test_no_property_is_an_error():
+    with pytest.raises(ValueError, match="at least one property"):
+        check(lambda x: x, [])

@@ -1,0 +1,69 @@
+"""The library's source on the page: live, linked, and nothing but the library's."""
+
+import importlib.metadata
+import inspect
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from hybridlib import autoregressive, made, show
+from hybridlib.show import repository, source
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("thing", [made.MADE, made.MADE.log_prob, made.evenly_spaced_degrees, made, source, show.show])
+def test_shows_the_live_source_with_its_lines(thing):
+    code, link = source(thing)
+    assert code.splitlines()[-1].strip() == inspect.getsource(thing).rstrip().splitlines()[-1].strip()
+    place, lines = re.fullmatch(
+        rf"\[`(hybridlib/\w+\.py)`\]\({repository()}/blob/main/\1(?:#L(\d+-L\d+))?\)", link
+    ).groups()
+    if lines:
+        first, last = map(int, lines.split("-L"))
+        text = (ROOT / place).read_text("utf-8").splitlines()[first - 1 : last]
+        assert [line.strip() for line in text] == [line.strip() for line in code.splitlines()]
+    else:
+        assert inspect.ismodule(thing)
+
+
+def test_docstrings_can_be_left_out():
+    with_docs, _ = source(made.MADE)
+    without, _ = source(made.MADE, docstring=False)
+    assert '"""' in with_docs and '"""' not in without
+    compile(without, "shown", "exec")
+    kept = [line for line in with_docs.splitlines() if line in set(without.splitlines())]
+    assert [line for line in without.splitlines() if line.strip()] == [line for line in kept if line.strip()]
+
+
+def test_a_function_that_is_only_a_docstring_stays_valid():
+    code = 'def later():\n    """Not here."""\n\n\ndef now():\n    """Here."""\n    return 1'
+    bare = show.without_docstrings(code)
+    compile(bare, "shown", "exec")
+    assert bare == "def later():\n    ...\n\n\ndef now():\n    return 1"
+
+
+def test_display_has_markdown_and_plain_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(show, "display", lambda bundle, raw: shown.append(bundle))
+    show.show(autoregressive.Autoregressive.log_prob, docstring=False)
+    (bundle,) = shown
+    assert bundle["text/plain"].startswith("def log_prob(self, x")
+    assert bundle["text/markdown"].endswith(f"````python\n{bundle['text/plain']}\n````")
+
+
+@pytest.mark.parametrize("thing", [math.sqrt, 3, torch.nn.Linear, pytest.raises])
+def test_shows_nothing_else(thing):
+    with pytest.raises(ValueError, match=r"no Python source|not from hybridlib"):
+        source(thing)
+
+
+def test_address_comes_from_the_metadata_of_the_package(monkeypatch):
+    assert repository().startswith("https://")
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda name: importlib.metadata.PackageMetadata)
+    monkeypatch.setattr(importlib.metadata.PackageMetadata, "get_all", lambda name: ["Home, https://x"], raising=False)
+    with pytest.raises(ValueError, match="names no Repository"):
+        repository()
