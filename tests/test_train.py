@@ -349,7 +349,7 @@ def test_checkpoint_of_another_training(tmp_path):
     with pytest.raises(ValueError, match="truncated, altered"):
         train.fit(net(), x, square, **options)
     train.fit(net(), x, square, **options, resume=False)
-    assert len(path.read_bytes()) == len(before)
+    assert len(train._read(path)[1]["history"]) == 1
 
 
 # --- saved models ---------------------------------------------------------------------------------------------------
