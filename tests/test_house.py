@@ -140,6 +140,11 @@ def test_every_page_has_a_section(path):
     assert re.search(r"^## ", path.read_text("utf-8"), flags=re.MULTILINE), "the theme needs a section on every page"
 
 
+def test_every_room_is_in_the_reference():
+    listed = set(re.findall(r"automodule:: hybridlib\.(\w+)", (ROOT / "book/api.md").read_text("utf-8")))
+    assert listed == {path.stem for path in ROOMS} - {"__init__"}
+
+
 def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
     listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}

@@ -77,6 +77,7 @@ def kernel(folder: Path, python: Path, library: Path) -> None:
         "language": "python",
         "env": {
             "HYBRIDLIB_WHEEL": str(library),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the old kernel complains about its own debugger
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
             "PYTHONPATH": str(stub.parent.parent),
         },

@@ -1,4 +1,6 @@
-"""Write requirements.txt: the newest versions that pyproject.toml allows, resolved for the oldest Python supported.
+"""Write requirements.txt: the newest versions that pyproject.toml allows, for the oldest Python supported.
+
+    python tools/lock.py [PACKAGE==VERSION ...]     what to hold back; `make lock` does it with the book's own choice
 
 The oldest Python, because its set is a superset: packages drop old Pythons and need fewer backports on new ones.
 """
@@ -10,7 +12,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HELD = ["torch==2.13.0"]  # moved by hand, together with a look at every number in the book
 GPU_ONLY = re.compile(r"nvidia-|triton|cuda-")  # torch asks for these itself where they belong
 
 HEADER = """\
@@ -23,7 +24,7 @@ def main() -> None:
     if sys.version_info[:2] != (3, 11):
         sys.exit("Lock with the oldest Python the book supports: make lock PYTHON=python3.11")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-"]
-    report = subprocess.run([*command, f"{ROOT}[book,dev]", *HELD], check=True, stdout=subprocess.PIPE)
+    report = subprocess.run([*command, f"{ROOT}[book,dev]", *sys.argv[1:]], check=True, stdout=subprocess.PIPE)
     metadata = [entry["metadata"] for entry in json.loads(report.stdout)["install"]]
     pins = {
         re.sub(r"[-_.]+", "-", package["name"]).lower(): package["version"].split("+")[0]

@@ -7,11 +7,13 @@ from itertools import groupby
 def correct_roles(app, pagename, templatename, context, doctree):
     """The bibliography is marked up as a list without list items, which screen readers report as broken."""
     if "body" in context:
-        context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
 
 
 def plain_docstring(app, what, name, obj, options, lines):
-    """Docstrings are plain text with `code` in backticks: keep their stars and bars, and the layout of indented ones."""
+    """Docstrings are plain text with `code` in backticks: keep stars and bars, and the layout of indented lines."""
     shown = []
     for blank, paragraph in groupby(lines, key=lambda line: not line.strip()):
         paragraph = list(paragraph)
