@@ -70,8 +70,9 @@ def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=No
     if accelerator.scaler:  # only float16 needs it, and it is slow on small models
         optimizer = accelerator.prepare(optimizer)
 
-    quiet = {} if progress and accelerator.is_main_process else {"disable": True}  # else TQDM_DISABLE decides
-    bar = tqdm(total=epochs * steps, initial=len(history) * steps, unit="step", **quiet)
+    # tqdm's bar for notebooks does not heed TQDM_DISABLE by itself
+    quiet = not progress or not accelerator.is_main_process or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+    bar = tqdm(total=epochs * steps, initial=len(history) * steps, unit="step", disable=quiet)
     with bar, torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else []):
         for epoch in range(len(history) + 1, epochs + 1):
             # All chance in an epoch follows from (seed, epoch, process): a resumed epoch is the same epoch.
