@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 LISTABLE = 4096  # states that an audit enumerates; beyond that it tries random points
+FIT = 0.1  # nats above the entropy of a source that still count as having learnt it
 TOLERANCE = 1e-6  # change of an output that counts as one: above the rounding noise of 32-bit floats
 
 
@@ -183,7 +184,7 @@ def _scaled(model, factor):
     return model
 
 
-def fitted(model, log_prob, source, *, steps=300, lr=0.03):
+def fitted(model, log_prob, source, *, steps=300, lr=0.05):
     """A copy of the model trained on a source, and the nats that it then needs for it: (model, float).
 
     log_prob: callable, (model, x) -> (B,). source: states (N, D) and their log probabilities (N,), as from `coins`,
@@ -259,23 +260,23 @@ class Report:
 
 @dataclass
 class _Subject:
-    """A model and how to call it: theta(model, x), log_prob(model, x) or None, sample(model, n, generator=) or None."""
+    """A model and how to call it; `calls` lacks the names "theta", "log_prob", "sample" of what it cannot do."""
 
     model: object
-    calls: tuple
+    calls: dict
     context: torch.Tensor | None  # (C,), filled in as a last argument
 
     def _given(self, n):
         return () if self.context is None else (self.context.expand(n, -1),)
 
     def theta(self, x):
-        return self.calls[0](self.model, x, *self._given(len(x)))
+        return self.calls["theta"](self.model, x, *self._given(len(x)))
 
     def log_prob(self, x):
-        return self.calls[1](self.model, x, *self._given(len(x)))
+        return self.calls["log_prob"](self.model, x, *self._given(len(x)))
 
     def sample(self, n, *, generator):
-        return self.calls[2](self.model, n, *self._given(n), generator=generator)
+        return self.calls["sample"](self.model, n, *self._given(n), generator=generator)
 
     def fitted(self, source, steps):
         """A trained copy of the subject and the nats that it needs for the source."""
@@ -301,10 +302,11 @@ def audit(
     D: number of variables, default `model.D`. order: permutation (D,) that the model promises to follow, default
     `model.order`; where both are None, any order will do, if there is one. levels: a variable has the values
     0 .. levels-1, or real ones with levels=None. How to call a model that is not one of the book's:
-    theta(model, x) -> (B, D) or (B, D, P), log_prob(model, x) -> (B,) and sample(model, n, generator=...) -> (n, D);
-    the defaults are its methods of these names, and for theta also the model itself. context: (N, C), examples for a
-    conditional model, passed on as one more argument. source: what `fits` trains on; `copies` where a model lacks the
-    hidden units for `parities`. Checks that need what is not there, or over 4,096 states, are reported as not asked.
+    theta(model, x) -> (B, D) or (B, D, P), log_prob(model, x) -> (B,) and sample(model, n, generator=...) -> (n, D).
+    The defaults are its methods of these names; a model without theta and log_prob is taken for its own theta.
+    context: (N, C), examples for a conditional model, passed on as one more argument. source: what `fits` trains on;
+    `copies` where a model lacks the hidden units for `parities`. Checks that need what is not there, or more than 4,096
+    states, are reported as not asked.
     """
     D = getattr(model, "D", None) if D is None else D
     if D is None:
@@ -320,7 +322,7 @@ def audit(
     subject = _Subject(model, calls, None if context is None else context[0].cpu())
     trainable = isinstance(model, nn.Module) and any(True for _ in model.parameters())
     obstacle = (  # to listing all states and their probabilities
-        "no log_prob was given" if calls[1] is None
+        "no log_prob was given" if "log_prob" not in calls
         else "real values cannot be listed" if levels is None
         else f"{levels}^{D} states are too many to list" if levels**D > LISTABLE
         else None
@@ -331,27 +333,32 @@ def audit(
         points, log_p = source(D, levels=levels, order=order)
         steps = 300
     else:
-        points, log_p, steps = torch.randn(256, D, generator=rng), torch.full((256,), -math.log(256)), 5
-        points = points if levels is None else torch.randint(levels, (256, D), generator=rng).to(points.dtype)
-    subjects, nats = {"": subject}, None
-    if trainable and calls[1]:  # a fault may show only after training, so both are examined
-        subjects["after training, "], nats = subject.fitted((points, log_p), steps)
+        points, log_p, steps = torch.randn(64, D, generator=rng), torch.full((64,), -math.log(64)), 5
+        points = points if levels is None else torch.randint(levels, (64, D), generator=rng).to(points.dtype)
+    entropy = -(log_p.exp() * log_p).sum().item()
+    # a ReLU that is off at every point hides a link and stops learning; with all signs turned it is on
+    turned = [replace(subject, model=_scaled(model, -1))] if trainable else []
+    subjects, nats = {"": subject}, math.inf
+    if trainable and "log_prob" in calls:  # a fault may show only after training, so both are examined
+        for start in (subject, *turned):
+            if not nats < entropy + FIT:
+                subjects["after training, "], nats = start.fitted((points, log_p), steps)
 
     report = Report()
     with torch.no_grad():
-        change = (subject.theta(points) - subject.theta(points)).abs().max().item()
+        first, second = (subject.theta(points) if "theta" in calls else subject.log_prob(points) for _ in range(2))
+        change = (first - second).abs().max().item()
     steady = change <= TOLERANCE
     found = f"two calls with the same input differ by up to {change:.2g}: calling changes the model or draws numbers"
     report._add("repeatable", steady, "the same input gives the same output twice" if steady else found)
-    _ask_gradients(report, subject, points, trainable)
-    if steady:
-        # a ReLU that is off at every point hides a link; with the signs of all parameters turned, it is on
-        turned = [replace(subject, model=_scaled(model, -1))] if trainable else []
+    _ask_gradients(report, [*subjects.values(), *turned], points, torch.randn(len(points), generator=rng))
+    if steady and "theta" in calls:
         _ask_who_sees_whom(report, [*subjects.values(), *turned], points, levels, order)
     else:
-        report._add("leaks", None, "outputs that change by themselves cannot show it")
-        report._add("connected", None, "outputs that change by themselves cannot show it")
-    if context is not None:
+        found = "no theta was given" if steady else "outputs that change by themselves cannot show it"
+        report._add("leaks", None, found)
+        report._add("connected", None, found)
+    if context is not None and "theta" in calls:
         _ask_context(report, subject, points, context.cpu())
     _ask_support(report, subject, levels, torch.randn(4, D, generator=rng))
 
@@ -359,13 +366,12 @@ def audit(
         for name in ("zero", "coins", "fits"):
             report._add(name, None, obstacle or "there are no parameters to set")
     else:
-        _ask_nats(report, subject, coins(D, levels=levels), levels, steps)
-        entropy = -(log_p.exp() * log_p).sum().item()
+        _ask_fair_coins(report, subject, coins(D, levels=levels), levels)
         found = f"trained on {source.__name__} it needs {nats:.3f} nats, the entropy is {entropy:.3f}"
         if nats < entropy - 1e-3:
             report._add("fits", False, f"{found}: no distribution can do that")
         else:
-            fits = nats < entropy + 0.1
+            fits = nats < entropy + FIT
             report._add("fits", fits, found if fits else f"{found}: it cannot represent the source")
     if obstacle or not steady:
         for name in ("sums", "samples"):
@@ -376,27 +382,37 @@ def audit(
 
 
 def _calls(model, theta, log_prob, sample):
-    """How to call theta, log_prob and sample: as told, else by the model's methods, else None."""
-    theta = theta or (lambda m, x, *given: getattr(m, "theta", m)(x, *given))
-    if log_prob is None and getattr(model, "log_prob", None):
+    """How to call theta, log_prob and sample: as told, else by the model's methods; what there is, by name."""
 
-        def log_prob(m, x, *given):
-            return m.log_prob(x, *given)
+    def own_theta(m, x, *given):
+        return m.theta(x, *given)
 
-    if sample is None and getattr(model, "sample", None):
+    def own_log_prob(m, x, *given):
+        return m.log_prob(x, *given)
 
-        def sample(m, n, *given, generator):
-            return m.sample(n, context=given[0], generator=generator) if given else m.sample(n, generator=generator)
+    def own_sample(m, n, *given, generator):
+        return m.sample(n, context=given[0], generator=generator) if given else m.sample(n, generator=generator)
 
-    return theta, log_prob, sample
+    has_theta, has_log_prob, has_sample = (getattr(model, name, None) for name in ("theta", "log_prob", "sample"))
+    calls = {
+        "theta": theta or (own_theta if has_theta else None if has_log_prob else lambda m, *given: m(*given)),
+        "log_prob": log_prob or (own_log_prob if has_log_prob else None),
+        "sample": sample or (own_sample if has_sample else None),
+    }
+    return {name: call for name, call in calls.items() if call}
 
 
-def _ask_gradients(report, subject, points, trainable):
-    if not trainable or points.shape[1] == 1:
-        return report._add("gradients", None, "one variable depends on no other" if trainable else "no parameters")
-    loss = subject.log_prob(points).mean() if subject.calls[1] else subject.theta(points).square().mean()
-    idle, count = idle_parameters(subject.model, loss), len(list(subject.model.parameters()))
-    found = f"no gradient reaches {', '.join(idle)}" if idle else f"a gradient reaches all {count} parameters"
+def _ask_gradients(report, subjects, points, weights):
+    """Weighs the points at random, lest gradients cancel by symmetry; one of the subjects must pass a gradient on."""
+    if len(subjects) == 1 or points.shape[1] == 1:
+        found = "there are no parameters" if len(subjects) == 1 else "one variable depends on no other"
+        return report._add("gradients", None, found)
+    idle = []
+    for s in subjects:
+        each = s.log_prob(points) if "log_prob" in s.calls else s.theta(points).flatten(1).sum(-1)
+        idle.append(idle_parameters(s.model, weights @ each))
+    idle = [name for name in idle[0] if all(name in others for others in idle)]
+    found = f"no gradient reaches {', '.join(idle)}" if idle else "a gradient reaches every parameter"
     report._add("gradients", not idle, found)
 
 
@@ -432,16 +448,15 @@ def _ask_who_sees_whom(report, subjects, points, levels, order):
 
 def _ask_context(report, subject, points, context):
     x = points[:1].expand(len(context), -1)
-    deaf = (~sees(lambda c: subject.calls[0](subject.model, x, c), context, levels=None)).nonzero().tolist()
+    deaf = (~sees(lambda c: subject.calls["theta"](subject.model, x, c), context, levels=None)).nonzero().tolist()
     found = _listing([f"output {d} ignores context {c}" for d, c in deaf])
     report._add("context", not deaf, found or "every output sees every number of the context")
 
 
 def _ask_support(report, subject, levels, x):
-    if subject.calls[1] is None or levels is None:
-        return report._add(
-            "support", None, "any real value is in order" if subject.calls[1] else "no log_prob was given"
-        )
+    if "log_prob" not in subject.calls or levels is None:
+        found = "every real value is good" if "log_prob" in subject.calls else "no log_prob was given"
+        return report._add("support", None, found)
     try:
         subject.log_prob(x)
     except Exception as error:  # every way of refusing counts
@@ -450,13 +465,13 @@ def _ask_support(report, subject, levels, x):
         report._add("support", False, f"log_prob accepts real numbers, though the values are 0 .. {levels - 1}")
 
 
-def _ask_nats(report, subject, source, levels, steps):
+def _ask_fair_coins(report, subject, source, levels):
     D = source[0].shape[1]
     least = D * math.log(levels)
     cost = -replace(subject, model=zeroed(subject.model)).log_prob(source[0]).detach()
     found = f"with all parameters zero a state costs {cost.mean():.3f} nats, {D} ln {levels} = {least:.3f} is due"
     report._add("zero", (cost - least).abs().max().item() < 1e-4, found)
-    claim = subject.fitted(source, steps)[1]
+    claim = subject.fitted(source, 100)[1]
     found = f"trained on fair coins it needs {claim:.3f} nats; no distribution needs less than {least:.3f}"
     report._add("coins", claim > least - 1e-3, found)
 
@@ -466,9 +481,10 @@ def _ask_probabilities(report, subjects, D, levels, rng):
     report.total, when = max(totals, key=lambda total: abs(total[0] - 1))
     sums = abs(report.total - 1) < 1e-4
     report._add("sums", sums, f"{when}the probabilities of all {levels**D} states sum to {report.total:.5g}")
-    sampler = subjects[""].calls[2]
-    if not sampler or not sums:
-        return report._add("samples", None, "what does not sum to one cannot be followed" if sampler else "no sampler")
+    if "sample" not in subjects[""].calls or not sums:
+        return report._add(
+            "samples", None, "no sample was given" if sums else "what does not sum to one cannot be followed"
+        )
     p_value, distance, when = min(
         (*sample_test(s.sample, s.log_prob, D, levels=levels, generator=rng), when) for when, s in subjects.items()
     )
