@@ -25,7 +25,8 @@ function svg(tag, attributes, ...children) {
 // The page decides the colours: light letters mean a dark page, in every front end and theme.
 function watchColours(host) {
   const update = () => {
-    const [r, g, b] = getComputedStyle(host).color.match(/[\d.]+/g).map(Number);
+    const { color } = getComputedStyle(host); // rgb(0..255), or color(srgb 0..1) where the page mixes colours
+    const [r, g, b] = color.match(/[\d.]+/g).map((v) => v * (color.startsWith("color(") ? 255 : 1));
     const dark = 0.299 * r + 0.587 * g + 0.114 * b > 140;
     host.toggleAttribute("dark", dark);
     let behind = host; // the colour behind the explorer, for what must cover a line
