@@ -135,9 +135,11 @@ class MADE(Autoregressive):
                 D, hidden, P=self.output.P, width=self.output.width, context=context,
                 direct=direct, residual=residual, dropout=dropout, any_order=self.several,
             )  # fmt: skip
-            # residual layers share units, so they share the dealing
-            deals = [torch.stack([torch.randperm(H) for _ in self.orders]) for H in hidden] if connectivity else []
-            self.deals = deals[:1] * len(deals) if residual else deals
+            deals = [torch.stack([torch.randperm(H) for _ in self.orders]) for H in hidden]
+        self.connectivity = connectivity
+        if connectivity:  # buffers, because the weights mean nothing without them
+            for i, deal in enumerate(deals):  # residual layers share units, so they share the dealing
+                self.register_buffer(f"deal_{i}", deals[0].clone() if residual else deal)
 
     def degrees(self, order: int | Tensor | None = None) -> list[Tensor]:
         """Degrees of the variables (D,) and of each hidden layer (H,) for one of the orders, or any order (D,)."""
@@ -145,8 +147,8 @@ class MADE(Autoregressive):
         rank = torch.empty_like(sequence)
         rank[sequence] = torch.arange(1, self.D + 1, device=rank.device)
         hidden = self.net.natural[1:]
-        if self.deals and not isinstance(order, Tensor):
-            hidden = [h[deal[order or 0]] for h, deal in zip(hidden, self.deals, strict=True)]
+        if self.connectivity and not isinstance(order, Tensor):
+            hidden = [h[getattr(self, f"deal_{i}")[order or 0].cpu()] for i, h in enumerate(hidden)]
         return [rank, *hidden]
 
     def masks(self, order: int | Tensor | None = None) -> list[Tensor]:
