@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
@@ -53,7 +53,7 @@ def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=No
     if schedule not in (None, "cosine"):
         raise ValueError(f'schedule is {schedule!r}; choose None or "cosine"')
     sharing = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=_mix(seed))
-    accelerator = Accelerator(dataloader_config=sharing)
+    accelerator = Accelerator(cpu=_only_cpu(), dataloader_config=sharing)
     steps, feed = _feed(batches, batch_size, seed, accelerator)
     model.to(accelerator.device)
     average = AveragedModel(model, multi_avg_fn=_moving_average(ema)) if ema else None
@@ -147,7 +147,12 @@ def load(model, path):
 
 def device():
     """Where `fit` puts models: cuda, mps or cpu (ACCELERATE_USE_CPU=1 insists on the last)."""
-    return PartialState().device
+    return Accelerator(cpu=_only_cpu()).device
+
+
+def _only_cpu():
+    """Several processes on CPUs share their work only if Accelerate is told that there is nothing else."""
+    return not (torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
 class _Objective(torch.nn.Module):

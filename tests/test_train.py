@@ -177,6 +177,7 @@ def share_of_the_work():
 
 DISTRIBUTED = """
 from accelerate import PartialState
+assert train.device().type == "cpu"
 models, losses = share_of_the_work()
 if PartialState().is_main_process:
     for model, loss, path in zip(models, losses, sys.argv[1:]):
@@ -191,7 +192,9 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     paths = [tmp_path / "tensors", tmp_path / "loader"]
-    common = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port, ACCELERATE_USE_CPU="true")
+    common = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port, CUDA_VISIBLE_DEVICES="")
+    if torch.backends.mps.is_available():
+        common["ACCELERATE_USE_CPU"] = "true"
     both = [start(tmp_path, DISTRIBUTED, *paths, **common, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
     told = [process.communicate(timeout=240)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
