@@ -73,7 +73,6 @@ def shown(browser):
 
         context.route("**/*", answer)
         page = context.new_page()
-        page.set_default_timeout(5000)
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(ADDRESS)
