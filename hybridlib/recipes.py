@@ -186,7 +186,7 @@ def _hardware() -> str:
     return f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} CPU cores, {platform.machine()}"
 
 
-def main(name: str, folder: str = str(FOLDER)) -> None:
+def main(name: str = "", folder: str = str(FOLDER)) -> None:
     """Run one recipe and write its record to benchmarks/results/NAME.json."""
     recipes = {recipe.__name__: recipe for recipe in RECIPES}
     if name not in recipes:
