@@ -4,12 +4,19 @@ import re
 from itertools import groupby
 
 
-def correct_roles(app, pagename, templatename, context, doctree):
-    """The bibliography is marked up as a list without list items, which screen readers report as broken."""
-    if "body" in context:
-        context["body"] = context["body"].replace(
-            '<div role="list" class="citation-list">', '<div class="citation-list">'
-        )
+def correct_body(app, pagename, templatename, context, doctree):
+    """Put "Open in Colab" below the title of a chapter, and take a wrong role from the bibliography."""
+    if "body" not in context:
+        return
+    body = context["body"]
+    if doctree is not None and app.env.doc2path(pagename).endswith(".ipynb"):
+        options = app.config.html_theme_options
+        place = options["repository_url"].removeprefix("https://github.com/")
+        colab = f"{options['launch_buttons']['colab_url']}/github/{place}/blob/{options['repository_branch']}"
+        launch = f'<p class="launch"><a href="{colab}/{pagename}.ipynb">Open in Colab</a></p>'
+        body = body.replace("</h1>", f"</h1>\n{launch}", 1)
+    # it is marked up as a list without list items, which screen readers report as broken
+    context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
 
 
 def plain_docstring(app, what, name, obj, options, lines):
@@ -35,6 +42,6 @@ def escaped(line):
 
 
 def setup(app):
-    app.connect("html-page-context", correct_roles)
+    app.connect("html-page-context", correct_body)
     app.connect("autodoc-process-docstring", plain_docstring)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
