@@ -1,6 +1,6 @@
 """How long a training step and 1,000 samples of MADE take, beside other libraries, in one run.
 
-    python benchmarks/made_speed.py            # one thread, a few minutes; writes benchmarks/results/made_speed.json
+    python benchmarks/made_speed.py            # one thread, a few minutes; writes hybridlib/results/made_speed.json
 
 Training: the same step for all (784 variables, hidden ReLU layers, binary cross-entropy, Adam with PyTorch's defaults),
 as a ratio to the network without any masks. Rounds interleave the contestants, time is the CPU time of this process,
@@ -24,10 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hybridlib import recipes
 from hybridlib.made import MADE
 
 D = 784
-RESULTS = Path(__file__).parent / "results" / "made_speed.json"
+RESULTS = recipes.RESULTS / "made_speed.json"
 
 
 def unmasked(hidden):

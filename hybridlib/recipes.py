@@ -2,9 +2,10 @@
 
     python -m hybridlib.recipes static_mnist      # from the repository's root; an interrupted run goes on where it was
 
-A recipe returns the trained mixture and its record; the command also writes the record to benchmarks/results/NAME.json,
-whose layout benchmarks/README.md explains. Chapter 5 shows the records beside the table of Germain et al. (2015),
-arXiv:1502.03509. Everything is chosen on the validation rows; the test rows are read once, at the end.
+A recipe returns the trained mixture and its record; the command also writes the record to
+hybridlib/results/NAME.json, whose layout benchmarks/README.md explains, and `published` reads it. Chapter 5 shows the
+records beside the table of Germain et al. (2015), arXiv:1502.03509. Everything is chosen on the validation rows; the
+test rows are read once, at the end.
 """
 
 import datetime
@@ -21,17 +22,19 @@ import torch
 from torch import Tensor
 
 from . import __version__, datasets, train
-from .made import MADE, Mixture, random_orders
+from .made import MADE, Mixture, Pool, random_orders
 
 FOLDER = Path(".cache/recipes")  # finished members and the state of the one in training
+RESULTS = Path(__file__).parent / "results"  # in the package, so that chapters have them wherever they run
 
 
-def static_mnist(data=None, *, hidden=(800, 800), epochs=24, members=6, folder=FOLDER):
-    """Static binarized MNIST: a mixture of MADEs that read the page in different ways; about an hour on one core."""
+def static_mnist(data=None, *, hidden=(800, 800), epochs=24, orders=3, members=6, folder=FOLDER):
+    """Static binarized MNIST: a mixture of three ways to read a page, each a pool of two MADEs; an hour on one core."""
     data = data or datasets.load("static_mnist")
     network = {"hidden": hidden, "residual": True, "dropout": 0.2}
     training = {"epochs": epochs, "batch_size": 100, "lr": 1e-3, "schedule": "cosine", "ema": 0.999}
-    return mixture("static_mnist", data, readings(data.shape)[:members], network, training, folder)
+    pages = readings(data.shape)[:orders]
+    return mixture("static_mnist", data, [pages[m % orders] for m in range(members)], network, training, folder)
 
 
 def made_dna(data=None, *, hidden=(500,), epochs=450, masks=256, folder=FOLDER):
@@ -67,6 +70,15 @@ def plants(data=None, *, hidden=(500,), epochs=60, members=8, folder=FOLDER):
 
 
 RECIPES = (static_mnist, made_dna, mushrooms, nltcs, plants)
+
+
+def published(name: str) -> dict:
+    """The record of a recipe, or of the benchmark "made_speed", that came with this version of the library."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        known = sorted(found.stem for found in RESULTS.glob("*.json"))
+        raise ValueError(f"there is no record {name!r}; there are {', '.join(known)}")
+    return json.loads(path.read_text())
 
 
 def readings(shape: tuple[int, int]) -> list[Tensor]:
@@ -105,7 +117,10 @@ def start_from_frequencies(model: MADE, x: Tensor) -> None:
 
 
 def mixture(name: str, data, orders, network: dict, training: dict, folder: Path):
-    """Train one MADE for each entry of orders, which may hold several (M, D) -> (their Mixture, its record)."""
+    """Train one MADE for each entry of orders, which may hold several (M, D) -> (their Mixture, its record).
+
+    Members of the same order are pooled (``made.Pool``) before the pools are mixed.
+    """
     D = data.train.shape[1]
     models = [MADE(D, orders=order, seed=m, **network) for m, order in enumerate(orders)]
     settings = {**network, **training, "orders_per_member": len(models[0].orders)}
@@ -115,10 +130,12 @@ def mixture(name: str, data, orders, network: dict, training: dict, folder: Path
     ]
     clock = _clock()
     for part in ("valid", "test"):
-        each = torch.stack([train.evaluate(model, getattr(data, part)) for model in models])
-        # row m is the mixture of the first m + 1 members
-        growing = each.logcumsumexp(0) - torch.arange(1, len(models) + 1).log()[:, None]
-        for member, alone, so_far in zip(members, each, growing, strict=True):
+        x, pools = getattr(data, part), {}  # log-likelihoods of the pool of each order, as far as members go
+        for m, (member, model) in enumerate(zip(members, models, strict=True)):
+            alone = train.evaluate(model, x)
+            peers = [other for other in models[: m + 1] if torch.equal(other.orders, model.orders)]
+            pools[str(model.orders.tolist())] = train.evaluate(Pool(peers), x) if len(peers) > 1 else alone
+            so_far = torch.stack(list(pools.values())).logsumexp(0) - math.log(len(pools))
             member |= {part: _score(alone, D), f"mixture_{part}": _score(so_far, D)}
     evaluation = clock()
     rows = {part: len(getattr(data, part)) for part in ("train", "valid", "test")}
@@ -137,7 +154,10 @@ def mixture(name: str, data, orders, network: dict, training: dict, folder: Path
         **{key: round(took + sum(member[key] for member in members), 1) for key, took in evaluation.items()},
         "members": members,
     }
-    return Mixture(models), record
+    by_order = {}
+    for model in models:
+        by_order.setdefault(str(model.orders.tolist()), []).append(model)
+    return Mixture(Pool(peers) if len(peers) > 1 else peers[0] for peers in by_order.values()), record
 
 
 def _member(model, data, training, seed, settings, path):
@@ -187,13 +207,12 @@ def _hardware() -> str:
 
 
 def main(name: str = "", folder: str = str(FOLDER)) -> None:
-    """Run one recipe and write its record to benchmarks/results/NAME.json."""
+    """Run one recipe and write its record to hybridlib/results/NAME.json."""
     recipes = {recipe.__name__: recipe for recipe in RECIPES}
     if name not in recipes:
         raise SystemExit(f"there is no recipe {name!r}; choose one of {', '.join(recipes)}")
     _, record = recipes[name](folder=folder)
-    path = Path("benchmarks/results") / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     test = record["test"]
     print(f"{name}: test {test['nll']:.3f} +- {test['se']:.3f} nats, {test['bits_per_dim']:.4f} bits/dim; wrote {path}")

@@ -11,7 +11,7 @@ from hybridlib import audit
 from hybridlib.autoregressive import Autoregressive
 from hybridlib.fvsbn import FVSBN
 from hybridlib.layers import MaskedLinear, Staircase, mask
-from hybridlib.made import MADE, Mixture, evenly_spaced_degrees, random_orders
+from hybridlib.made import MADE, Mixture, Pool, evenly_spaced_degrees, random_orders
 from hybridlib.outputs import Bernoulli, Categorical, Logistic, LogisticMixture, Normal
 
 
@@ -46,6 +46,10 @@ MODELS = {
     ),
     "categorical": lambda: MADE(4, (16,), output=Categorical(3)),
     "categorical orders": lambda: MADE(4, (16,), output=Categorical(3), orders=random_orders(2, 4, generator=rng())),
+    "pool": lambda: Pool([MADE(5, (8,), orders=ORDER, seed=s) for s in range(2)]),
+    "mixture of pools": lambda: Mixture(
+        [MADE(4, (6,)), Pool([MADE(4, (6,), orders=[3, 1, 0, 2], seed=s) for s in (1, 2)])]
+    ),
     "mixture": lambda: Mixture([MADE(5, (8,)), MADE(5, (8,), orders=ORDER)]),
 }
 
@@ -233,6 +237,15 @@ def test_an_average_of_probabilities_not_of_logits():
     torch.testing.assert_close(each.sum(1), torch.ones(4, dtype=torch.float64))
 
 
+def test_logits_may_be_averaged_within_one_order_only():
+    same = [shaken(MADE(5, (8,)), seed) for seed in (1, 2)]
+    other = shaken(MADE(5, (8,), orders=ORDER), 2)
+    x = audit.states(5).double()
+    assert Pool(same).log_prob(x).exp().sum().item() == pytest.approx(1)
+    across = torch.stack([same[0].theta(x), other.theta(x)]).mean(0)
+    assert abs(Bernoulli().distribution(across).log_prob(x).sum(-1).exp().sum().item() - 1) > 0.01
+
+
 def test_any_order_is_a_distribution():
     made = shaken(MADE(5, (8,), orders=random_orders(2, 5, generator=rng()), connectivity=True))
     x = audit.states(5).double()
@@ -366,6 +379,8 @@ class TestBadInput:
             (lambda: Categorical(1), "at least K = 2"),
             (lambda: LogisticMixture(0), "at least K = 1"),
             (lambda: Mixture([MADE(2, (3,)), MADE(3, (3,))]), "one size"),
+            (lambda: Pool([MADE(2, (3,)), MADE(2, (3,), orders=[1, 0])]), "same order"),
+            (lambda: Pool([MADE(2, (3,), orders=[[1, 0], [0, 1]])]), "same order"),
             (lambda: MADE(3, (4,)).sample(-1), "not be negative"),
             (lambda: MADE(3, (4,)).theta(torch.zeros(1, 3), order=torch.tensor([2, 1, 0])), "one order"),
             (lambda: MADE(3, (4,), context=2).log_prob(torch.zeros(1, 3)), "context of shape"),

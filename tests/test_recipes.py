@@ -30,6 +30,8 @@ def toy():
 @pytest.mark.parametrize("recipe", recipes.RECIPES, ids=lambda recipe: recipe.__name__)
 def test_every_recipe_runs_and_learns(recipe, toy, tmp_path):
     members = {"masks": 3} if recipe is recipes.made_dna else {"members": 2}
+    if recipe is recipes.static_mnist:
+        members = {"orders": 2, "members": 3}  # a pool of two and a single one
     hidden = (32, 32) if recipe is recipes.static_mnist else (32,)
     model, record = recipe(toy, hidden=hidden, epochs=4, folder=tmp_path, **members)
     coins = MADE(16, (1,))
@@ -41,7 +43,7 @@ def test_every_recipe_runs_and_learns(recipe, toy, tmp_path):
     assert record["test"]["bits_per_dim"] == pytest.approx(nll.mean().item() / 16 / 0.693147, abs=1e-4)
     assert record["parameters"] == sum(p.numel() for p in model.parameters())
     assert record["name"] == recipe.__name__ == record["data"]["name"]
-    assert len(record["members"]) == len(model.models) == len(record["seeds"])
+    assert len(record["members"]) == len(record["seeds"])
     for member in record["members"]:
         curve = [epoch["valid"] for epoch in member["curve"]]
         assert len(curve) == 4 and curve[member["best_epoch"] - 1] == min(curve)
@@ -123,23 +125,19 @@ def test_the_command_writes_the_record(toy, tmp_path, monkeypatch, capsys):
     def nltcs(folder):
         return recipes.mixture("nltcs", toy, [None], {"hidden": (8,)}, {"epochs": 1}, folder)
 
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recipes, "RESULTS", tmp_path)
     monkeypatch.setattr(recipes, "RECIPES", (nltcs,))
-    recipes.main("nltcs", "runs")
-    record = json.loads((tmp_path / "benchmarks" / "results" / "nltcs.json").read_text())
+    recipes.main("nltcs", str(tmp_path / "runs"))
+    record = recipes.published("nltcs")
     assert record["command"] == "python -m hybridlib.recipes nltcs"
     assert f"{record['test']['nll']:.3f}" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no recipe 'mnist'; choose one of nltcs"):
         recipes.main("mnist")
 
 
-def record(name):
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-
-
 @pytest.mark.parametrize("name", GOALS)
 def test_the_committed_record_is_complete_and_meets_the_goal(name):
-    found = record(name)
+    found = recipes.published(name)
     assert found["command"] == f"python -m hybridlib.recipes {name}"
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", found["date"])
     assert "core" in found["hardware"] or "GPU" in found["hardware"] or "NVIDIA" in found["hardware"]
@@ -167,11 +165,11 @@ def test_the_record_is_of_todays_recipe(name, toy, tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "_member", member)
     with pytest.raises(Enough):
         getattr(recipes, name)(toy, folder=tmp_path)
-    assert json.loads(json.dumps(seen)) == record(name)["settings"]
+    assert json.loads(json.dumps(seen)) == recipes.published(name)["settings"]
 
 
 def test_the_readme_table_says_what_the_records_say():
     table = (ROOT / "benchmarks" / "README.md").read_text()
     for name in GOALS:
-        test = record(name)["test"]
+        test = recipes.published(name)["test"]
         assert f"| {name} | {test['nll']:.2f} ± {test['se']:.2f} |" in table
