@@ -31,7 +31,7 @@ def toy():
 def test_every_recipe_runs_and_learns(recipe, toy, tmp_path):
     members = {"masks": 3} if recipe is recipes.made_dna else {"members": 2}
     if recipe is recipes.static_mnist:
-        members = {"orders": 2, "members": 3}  # a pool of two and a single one
+        members = {"reads": (0, 1, 0)}  # a pool of two and a single one
     hidden = (32, 32) if recipe is recipes.static_mnist else (32,)
     model, record = recipe(toy, hidden=hidden, epochs=4, folder=tmp_path, **members)
     coins = MADE(16, (1,))
