@@ -252,12 +252,13 @@ class Report:
 
     def _repr_html_(self):
         rows = "".join(
-            f"<tr><td>{f'<b>{word}</b>' if word == 'WRONG' else word}</td><td>{name}</td>"
+            f"<tr><td style='white-space: nowrap'>{f'<b>{word}</b>' if word == 'WRONG' else word}</td><td>{name}</td>"
             f"<td style='text-align: left'>{html.escape(found)}</td></tr>"
             for word, name, found in self._rows()
         )
         head = "".join(f"<th scope='col'>{column}</th>" for column in ("verdict", "check", "what was found"))
-        return f"<table><caption>{self._title()}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        title = f"<caption>{self._title()}</caption>"
+        return f"<table class='table'>{title}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 @dataclass
