@@ -15,17 +15,16 @@ import torch
 from .train import evaluate
 
 FORMATS = {
-    "test NLL (nats)": ".2f", "± standard error": ".2f", "bits per dimension": ".4f",
-    "parameters": ",d", "training (s)": ".1f", "samples per second": ",.0f",
+    "NLL (nats)": ".2f", "±": ".2f", "bits/dim": ".4f", "parameters": ",d", "training (s)": ".1f", "samples/s": ",.0f",
 }  # fmt: skip
 
 
 def row(name, model, data, *, seconds, samples=100, seed=0):
     """One row, measured: a model with log_prob and sample, a `datasets.Data` -> dict for `viz.table`.
 
-    The NLL is the mean over the test rows, in nats; its standard error says how far another test set of this size would
-    move it. Parameters are all stored numbers. `seconds` is the training time, which the caller has measured; samples
-    are drawn here, as many as `samples` at once.
+    The NLL is the mean over the test rows, in nats; its standard error (±) says how far another test set of this size
+    would move it. Parameters are all stored numbers. `seconds` is the training time, which the caller has measured;
+    samples are drawn here, as many as `samples` at once.
     """
     log_p = evaluate(model, data.test).double()
     generator = torch.Generator().manual_seed(seed)
@@ -35,10 +34,10 @@ def row(name, model, data, *, seconds, samples=100, seed=0):
     nll = -log_p.mean().item()
     return {
         "model": name,
-        "test NLL (nats)": nll,
-        "± standard error": log_p.std().item() / math.sqrt(len(log_p)),
-        "bits per dimension": nll / (data.test.shape[1] * math.log(2)),
+        "NLL (nats)": nll,
+        "±": log_p.std().item() / math.sqrt(len(log_p)),
+        "bits/dim": nll / (data.test.shape[1] * math.log(2)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "training (s)": float(seconds),
-        "samples per second": rate,
+        "samples/s": rate,
     }
