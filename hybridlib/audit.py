@@ -252,7 +252,7 @@ class Report:
 
     def _repr_html_(self):
         rows = "".join(
-            f"<tr><td style='white-space: nowrap'>{f'<b>{word}</b>' if word == 'WRONG' else word}</td><td>{name}</td>"
+            f"<tr><td>{f'<b>{word}</b>' if word == 'WRONG' else word.replace(' ', '&nbsp;')}</td><td>{name}</td>"
             f"<td style='text-align: left'>{html.escape(found)}</td></tr>"
             for word, name, found in self._rows()
         )
