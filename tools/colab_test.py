@@ -22,6 +22,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+STAMP = "made-from.txt"
 
 # What Colab's image of August 2026 has, as far as the chapters can notice.
 PINS = ["torch==2.11.0", "numpy==2.1.3", "scipy==1.16.3", "matplotlib==3.10.0", "networkx==3.6.1"]
@@ -29,7 +30,7 @@ PINS += ["ipython==7.34.0", "ipykernel==6.17.1", "ipywidgets==7.7.1", "anywidget
 PINS += ["accelerate", "pandas", "requests", "safetensors", "scikit-learn", "setuptools", "tqdm"]
 # What the first cell has to fetch. Colab has some of these today; the chapters must not depend on it.
 ABSENT = ["hybridlib", "mlxtend", "pooch"]
-UNTOUCHED = ["torch", "numpy"]
+UNTOUCHED = [pin.split("==")[0] for pin in PINS if "==" in pin]
 
 
 def interpreter() -> str:
@@ -47,7 +48,7 @@ def environment(python: str) -> Path:
     tag = "import sys; print('%d.%d' % sys.version_info[:2])"
     version = subprocess.run([python, "-c", tag], check=True, capture_output=True, text=True).stdout.strip()
     folder = CACHE / f"colab-{version}"
-    stamp, wanted = folder / "made-from.txt", hashlib.sha256(" ".join(PINS).encode()).hexdigest()
+    stamp, wanted = folder / STAMP, hashlib.sha256(" ".join(PINS).encode()).hexdigest()
     inside = folder / "bin" / "python"
     if stamp.exists() and stamp.read_text() == wanted:
         return inside
@@ -124,9 +125,11 @@ def main(names: list[str]) -> None:
         kernel(Path(folder), python, wheel(Path(folder)))
         for path in chapters:
             seconds = run(path, python)
-            if state(python) != before:
-                sys.exit(f"{path.name}: torch or numpy was changed: {before} became {state(python)}")
-            print(f"{path.name}: {seconds:.0f} s, torch and numpy untouched", flush=True)
+            after = state(python)
+            if after != before:
+                (python.parent.parent / STAMP).unlink()  # so that the next run makes the environment anew
+                sys.exit(f"{path.name} changed {[name for name in before if after[name] != before[name]]}")
+            print(f"{path.name}: {seconds:.0f} s, torch, numpy and the others untouched", flush=True)
     print(f"{len(chapters)} chapters ran as on Colab, with {python.parent.parent.name}")
 
 

@@ -1,7 +1,9 @@
 """The first cell of every notebook, written here once.
 
-On Colab it installs hybridlib from the repository and whatever of its needs Colab lacks, never torch or numpy; anywhere
-else it does nothing. `make first-cells` puts it at the top of every notebook; a test checks that it is there.
+On Colab it installs hybridlib from the repository and whatever of its needs Colab lacks; anywhere else it does nothing.
+Without dependencies, so that nothing which Colab brings can be replaced: a new mlxtend, for one, asks for a new numpy,
+and with that the running kernel breaks. `make first-cells` puts it at the top of every notebook; a test checks that it
+is there.
 """
 
 from pathlib import Path
@@ -12,20 +14,21 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 
 TEMPLATE = """\
-# On Colab only: install the book's library and what Colab lacks of its needs. Its torch and numpy stay as they are.
+# On Colab only: install the book's library and what Colab lacks for it;
+# --no-deps leaves everything that Colab brings as it is.
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
 
-if find_spec("google") and find_spec("google.colab") and not find_spec("hybridlib"):
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    library = os.environ.get("HYBRIDLIB_WHEEL", "git+{url}@{branch}")
-    subprocess.run([*pip, "--no-deps", library], check=True)
-    needs = ["accelerate", "anywidget", "mlxtend", "pooch", "safetensors"]
+on_colab = find_spec("google") and find_spec("google.colab")
+if on_colab and not find_spec("hybridlib"):
+    library = "git+{url}@{branch}"  # fmt: skip
+    library = os.environ.get("HYBRIDLIB_WHEEL", library)
+    needs = "accelerate anywidget mlxtend pooch psygnal safetensors".split()
     missing = [name for name in needs if not find_spec(name)]
-    if missing:
-        subprocess.run([*pip, "--upgrade-strategy", "only-if-needed", *missing], check=True)"""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, library, *missing], check=True)"""
 
 
 def first_cell_source() -> str:
