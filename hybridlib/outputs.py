@@ -18,11 +18,11 @@ class Bernoulli:
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, 1) -> Bernoulli with batch shape (B, D)."""
-        return distributions.Bernoulli(logits=theta[..., 0], validate_args=False)
+        return distributions.Bernoulli(logits=theta.squeeze(-1), validate_args=False)
 
     def pick(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: (..., 1) and uniforms (...) -> values (...)."""
-        return (u < torch.sigmoid(theta[..., 0])).to(u.dtype)
+        return (u < torch.sigmoid(theta.squeeze(-1))).to(u.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
         """What the network sees: (B, D) -> (B, D, 1)."""
