@@ -345,7 +345,9 @@ def audit(
     if trainable and "log_prob" in calls:  # a fault may show only after training, so both are examined
         for start in (subject, *turned):
             if not nats < entropy + FIT:
-                subjects["after training, "], nats = start.fitted((points, log_p), steps)
+                trained, cost = start.fitted((points, log_p), steps)
+                if cost < nats:
+                    subjects["after training, "], nats = trained, cost
 
     report = Report()
     with torch.no_grad():

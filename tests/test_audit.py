@@ -131,6 +131,15 @@ def test_the_audit_leaves_the_model_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_sampler_that_is_wrong_only_after_training_is_found():
+    model = faulty.OnePassSample()
+    model.W2.data.zero_()  # independent at first, so that one pass is enough
+    report = audit(model)
+    assert report.convicted == {"samples"} and found(report, "samples").startswith(
+        "after training, 20,000 samples do not"
+    )
+
+
 # --- The article's code ----------------------------------------------------------------------------------------------
 
 
@@ -294,6 +303,7 @@ def test_samples_that_cannot_be_are_wrong_and_certain_ones_right():
 def test_idle_parameters():
     model = faulty.Bypass()
     assert rooms.idle_parameters(model, model.log_prob(states(6))[3]) == ["b1", "W2"]
+    assert rooms.idle_parameters(model, 0 * model.log_prob(states(6))[3]) == ["W1", "b1", "W2", "b2"]
     model.W2.requires_grad_(False)  # frozen on purpose
     assert rooms.idle_parameters(model, model.log_prob(states(6))[3]) == ["b1"]
 
