@@ -269,7 +269,7 @@ def test_a_kill_leaves_a_whole_checkpoint(tmp_path, how):
         time.sleep(0.01)
     time.sleep(0.05)
     process.send_signal(how)
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=240)[1]
     assert process.returncode != 0 and ("KeyboardInterrupt" in error) == (how == signal.SIGINT), error
     done = len(train._read(path)[1]["history"])
     resumed, whole = net(seed=3, hidden=5000), net(hidden=5000)
