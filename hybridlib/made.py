@@ -296,13 +296,14 @@ class MADE(Autoregressive):
 
 
 class Pool(Autoregressive):
-    """Models of one order averaged inside every conditional: theta = 1/M sum_m theta_m, a log-linear pool.
+    """Models of one order averaged inside every conditional: theta = s/M sum_m theta_m, a log-linear pool.
 
     Within one order an averaged logit is again the logit of a coin that sees earlier variables only: the chain rule
-    holds, and the sum over all states is 1. Across orders it would not be: there, take a ``Mixture``.
+    holds, and the sum over all states is 1. Across orders it would not be: there, take a ``Mixture``. ``sharpness`` s
+    above 1 makes every conditional surer of itself, which networks trained with dropout can need.
     """
 
-    def __init__(self, models):
+    def __init__(self, models, *, sharpness: float = 1.0):
         models = list(models)
         first = models[0]
         if len(first.orders) > 1 or any(not torch.equal(model.orders, first.orders) for model in models):
@@ -310,10 +311,11 @@ class Pool(Autoregressive):
             raise ValueError(f"only models of one and the same order can be pooled, got {orders}; use Mixture instead")
         super().__init__(first.D, output=first.output, orders=first.order, context=first.context)
         self.models = nn.ModuleList(models)
+        self.sharpness = sharpness
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D, P)."""
-        return torch.stack([model.theta(x, context) for model in self.models]).mean(0)
+        return self.sharpness * torch.stack([model.theta(x, context) for model in self.models]).mean(0)
 
 
 class Mixture(nn.Module):

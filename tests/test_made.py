@@ -47,6 +47,7 @@ MODELS = {
     "categorical": lambda: MADE(4, (16,), output=Categorical(3)),
     "categorical orders": lambda: MADE(4, (16,), output=Categorical(3), orders=random_orders(2, 4, generator=rng())),
     "pool": lambda: Pool([MADE(5, (8,), orders=ORDER, seed=s) for s in range(2)]),
+    "sharp pool": lambda: Pool([MADE(5, (8,), orders=ORDER)], sharpness=1.3),
     "mixture of pools": lambda: Mixture(
         [MADE(4, (6,)), Pool([MADE(4, (6,), orders=[3, 1, 0, 2], seed=s) for s in (1, 2)])]
     ),
@@ -242,6 +243,8 @@ def test_logits_may_be_averaged_within_one_order_only():
     other = shaken(MADE(5, (8,), orders=ORDER), 2)
     x = audit.states(5).double()
     assert Pool(same).log_prob(x).exp().sum().item() == pytest.approx(1)
+    sharp = Pool(same, sharpness=1.5)
+    torch.testing.assert_close(sharp.theta(x), 0.75 * (same[0].theta(x) + same[1].theta(x)))
     across = torch.stack([same[0].theta(x), other.theta(x)]).mean(0)
     assert abs(Bernoulli().distribution(across).log_prob(x).sum(-1).exp().sum().item() - 1) > 0.01
 

@@ -12,7 +12,7 @@ from hybridlib.made import MADE
 
 ROOT = Path(__file__).resolve().parent.parent
 # test negative log-likelihood in nats that a full run must not exceed
-GOALS = {"made_dna": 79.6, "mushrooms": 9.66, "nltcs": 6.0, "plants": 12.5}
+GOALS = {"made_dna": 79.6, "mushrooms": 9.66, "nltcs": 6.0, "plants": 12.5, "static_mnist": 88.0}
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def test_every_recipe_runs_and_learns(recipe, toy, tmp_path):
     for member in record["members"]:
         curve = [epoch["valid"] for epoch in member["curve"]]
         assert len(curve) == 4 and curve[member["best_epoch"] - 1] == min(curve)
-    assert json.loads(json.dumps(record))["test"] == record["members"][-1]["mixture_test"]
+    if record["sharpness"] == 1:
+        assert json.loads(json.dumps(record))["test"] == record["members"][-1]["mixture_test"]
 
 
 def test_finished_members_are_read_back_and_other_settings_refused(toy, tmp_path, monkeypatch):
@@ -146,7 +147,8 @@ def test_the_committed_record_is_complete_and_meets_the_goal(name):
     assert {"hidden", "epochs", "batch_size", "lr", "ema", "dropout"} <= set(found["settings"])
     for member in found["members"]:
         assert len(member["curve"]) == found["settings"]["epochs"], "the whole training is on record"
-    assert found["test"] == found["members"][-1]["mixture_test"]
+    if found.get("sharpness", 1) == 1:
+        assert found["test"] == found["members"][-1]["mixture_test"]
     assert 0 < found["test"]["se"] < found["test"]["nll"] <= GOALS[name]
 
 
