@@ -4,8 +4,8 @@
 
 A recipe returns the trained mixture and its record; the command also writes the record to
 hybridlib/results/NAME.json, whose layout benchmarks/README.md explains, and `published` reads it. Chapter 5 shows the
-records beside the table of Germain et al. (2015), arXiv:1502.03509. Everything is chosen on the validation rows; the
-test rows are read once, at the end.
+records beside the table of Germain et al. (2015), arXiv:1502.03509. Weights and settings are chosen on the
+validation rows.
 """
 
 import datetime
