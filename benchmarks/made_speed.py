@@ -200,7 +200,7 @@ def main():
     packages = ["torch", *(PACKAGES.get(name, name) for name in peers)]
     result = {
         "name": "made_speed",
-        "command": "python benchmarks/made_speed.py",
+        "command": f"python benchmarks/made_speed.py --rounds {args.rounds} --sampling-rounds {args.sampling_rounds}",
         "date": datetime.date.today().isoformat(),
         "hardware": f"1 thread of {os.cpu_count()} CPU cores, {platform.machine()}",
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},

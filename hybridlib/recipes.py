@@ -173,7 +173,7 @@ def mixture(name: str, data, orders, network: dict, training: dict, folder: Path
         **{key: round(took + sum(member[key] for member in members), 1) for key, took in evaluation.items()},
         "members": members,
     }
-    return final, record
+    return final.eval(), record  # a new Mixture is in training mode, with dropout
 
 
 def _member(model, data, training, seed, settings, path):
