@@ -15,7 +15,7 @@ import torch
 from .train import evaluate
 
 FORMATS = {
-    "NLL (nats)": ".2f", "±": ".2f", "bits/dim": ".4f", "parameters": ",d", "training (s)": ".1f", "samples/s": ",.0f",
+    "NLL (nats)": ".2f", "±": ".2f", "bits/dim": ".4f", "parameters": ",d", "train (s)": ".1f", "samples/s": ",.0f",
 }  # fmt: skip
 
 
@@ -38,6 +38,6 @@ def row(name, model, data, *, seconds, samples=100, seed=0):
         "±": log_p.std().item() / math.sqrt(len(log_p)),
         "bits/dim": nll / (data.test.shape[1] * math.log(2)),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "training (s)": float(seconds),
+        "train (s)": float(seconds),
         "samples/s": rate,
     }

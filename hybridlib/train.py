@@ -27,8 +27,23 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 
-def fit(model, batches, loss, *, epochs=1, batch_size=100, lr=1e-3, optimizer=None, schedule=None, ema=None,
-        validate=None, seed=0, checkpoint=None, resume=True, progress=True):
+def fit(
+    model,
+    batches,
+    loss,
+    *,
+    epochs=1,
+    batch_size=100,
+    lr=1e-3,
+    optimizer=None,
+    schedule=None,
+    ema=None,
+    validate=None,
+    seed=0,
+    checkpoint=None,
+    resume=True,
+    progress=True,
+):
     """Minimize the loss over `epochs` passes through the data -> history, one dict an epoch.
 
     - batches: a tensor (n, ...) or a tuple of tensors of the same n, e.g. (x, context), moved to the device as a whole
@@ -223,8 +238,10 @@ def _moving_average(decay):
 
 def _finite(value, what):
     if not math.isfinite(value):
-        raise ValueError(f"{what} is {value}. Lower lr, look for NaN or extreme values in the data, bound log-scales; "
-                         "a checkpoint, if one is written, still holds the last good epoch")
+        raise ValueError(
+            f"{what} is {value}. Lower lr, look for NaN or extreme values in the data, bound log-scales; "
+            "a checkpoint, if one is written, still holds the last good epoch"
+        )
     return value
 
 
@@ -281,8 +298,10 @@ def _check_names(path, expected, found):
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(f"{path} does not fit this model: {'; '.join(wrong[:3])}{more}. Build the model with the "
-                         "arguments it had when the file was written")
+        raise ValueError(
+            f"{path} does not fit this model: {'; '.join(wrong[:3])}{more}. Build the model with the "
+            "arguments it had when the file was written"
+        )
 
 
 def _write(path, tensors, meta):

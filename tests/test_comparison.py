@@ -46,7 +46,7 @@ def test_a_row_says_what_was_measured():
     assert row["NLL (nats)"] == pytest.approx(64 * math.log(2), rel=1e-6)
     assert row["bits/dim"] == pytest.approx(1, rel=1e-6)
     assert row["±"] == pytest.approx(0, abs=1e-5)
-    assert (row["parameters"], row["training (s)"]) == (64, 2)
+    assert (row["parameters"], row["train (s)"]) == (64, 2)
     assert row["samples/s"] > 0
     assert comparison.FORMATS.keys() == row.keys() - {"model"}
     assert "fair coins" in viz.table_html([row], caption="a row", formats=comparison.FORMATS)[0]
