@@ -1,6 +1,6 @@
 """Fully visible sigmoid belief network: one logistic regression per variable on the variables before it.
 
-Frey, Hinton & Dayan (1995), "Does the wake-sleep algorithm produce good density estimators?". Chapters 2 and 4 use it.
+Frey, Hinton & Dayan (1995), "Does the wake-sleep algorithm produce good density estimators?". Chapters 1 and 4 use it.
 """
 
 import torch
