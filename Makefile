@@ -10,6 +10,8 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 # A notebook server's leftovers would remove the figures; progress bars would fill the pages.
 unexport MPLBACKEND
 export TQDM_DISABLE := 1
+# Threads that wait should not spin: on a busy machine they would take the processor from those that work.
+export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: book test env serve lint unit site-test bench colab-test clean format first-cells lock repository browser
