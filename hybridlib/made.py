@@ -202,7 +202,7 @@ class MADE(Autoregressive):
         known = torch.as_tensor(known, device=self.orders.device)
         if known.dtype != torch.bool or known.shape != (self.D,):
             raise ValueError(f"known must be a bool vector ({self.D},), got {known.dtype} {tuple(known.shape)}")
-        x = self._checked(torch.where(known, x, 0), context)
+        x = self._checked(torch.where(known, x.to(known.device), 0), context)
         order = self.order
         if self.several:
             order = torch.randperm(self.D, generator=generator).to(order)
