@@ -264,7 +264,8 @@ train.fit(big, x, square, epochs=100000, progress=False, checkpoint=sys.argv[1],
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_kill_leaves_a_whole_checkpoint(tmp_path, how):
     path = tmp_path / "training.safetensors"
-    process = start(tmp_path, KILLED, path)
+    # as many threads as here: sums over other numbers of threads round otherwise
+    process = start(tmp_path, KILLED, path, OMP_NUM_THREADS=str(torch.get_num_threads()))
     while process.poll() is None and not path.exists():
         time.sleep(0.01)
     time.sleep(0.05)

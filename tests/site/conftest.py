@@ -95,5 +95,5 @@ def open_page(browser, site):
 
 @pytest.fixture
 def page(open_page):
-    """A desktop-sized page on the book's first page; use `page.goto(f"{site}/book/made.html")` for another."""
-    return open_page("index.html")
+    """A desktop-sized page on the introduction; use `page.goto(f"{site}/book/made.html")` for another."""
+    return open_page("book/introduction.html")
