@@ -5,14 +5,19 @@ module inlined in its HTML; a notebook with a kernel gets the same module as a w
 what the reader has chosen. Used in every chapter.
 """
 
+import base64
+import copy
 import html
 import json
+import math
 import re
 import uuid
 from importlib.resources import files
 
 import anywidget
+import torch
 import traitlets
+from torch import Tensor, nn
 
 FAMILIES = ("ar", "ae", "hybrid", "flow", "other")
 LARGEST = 200_000  # characters of JSON that one explorer may carry into a page
@@ -70,6 +75,48 @@ explorer.render({{ model, el: document.getElementById("{name}") }});
     def _repr_mimebundle_(self, **_):
         bundle, metadata = super()._repr_mimebundle_()
         return bundle | {"text/plain": self.data["title"], "text/html": self.html()}, metadata
+
+
+def rounded(module: nn.Module, *, bits: int = 8) -> nn.Module:
+    """Copy of a module whose parameters lie on the grid that explorers carry: the model in the page, in PyTorch.
+
+    Each row of a matrix (a vector is one row) is a float32 step, its largest absolute value over 2^(bits - 1) - 1,
+    times integers of ``bits`` bits. `ValueError` unless bits is 8 or 16 and all parameters are finite.
+    """
+    module = copy.deepcopy(module)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            integers, step = _grid(name, parameter, bits)
+            parameter.copy_((integers * step).view_as(parameter))
+    return module
+
+
+def _grid(name: str, parameter: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """(..., n) -> integers (rows, n) and their steps (rows, 1), both as float32."""
+    if bits not in (8, 16):
+        raise ValueError(f"bits={bits}: weights are carried with 8 or 16 bits")
+    rows = parameter.detach().float().cpu().reshape(-1, parameter.shape[-1])
+    if not rows.isfinite().all():
+        raise ValueError(f"parameter {name!r} has values that are not finite")
+    step = rows.abs().amax(1, keepdim=True) / (2 ** (bits - 1) - 1)
+    return (rows / step.where(step > 0, 1.0)).round(), step
+
+
+def _packed(module: nn.Module, bits: int) -> dict:
+    """Name -> shape, integers, steps of each parameter, as kit.js unpacks them; `ValueError` if they are too many."""
+    size = sum(p.numel() for p in module.parameters())
+    if size * bits / 6 > LARGEST:
+        raise ValueError(
+            f"{size} parameters of {bits} bits are {size * bits // 6} characters, too many for one explorer (at most "
+            f"{LARGEST}); take a model of at most {LARGEST * 6 // bits} parameters"
+        )
+    weights = {}
+    for name, parameter in module.named_parameters():
+        integers, step = _grid(name, parameter, bits)
+        integers = integers.numpy().astype(f"<i{bits // 8}")  # little-endian, as every browser reads it
+        text, steps = (base64.b64encode(a.tobytes()).decode() for a in (integers, step.numpy().astype("<f4")))
+        weights[name] = {"shape": list(parameter.shape), "bits": bits, "values": text, "steps": steps}
+    return weights
 
 
 def quiz(questions, *, title="Check yourself"):
@@ -172,3 +219,105 @@ def likelihood_explorer(p=None, q=None, *, title="Likelihood explorer"):
     if min(q) <= 0:
         raise ValueError(f"q={q} gives a state no chance at all: its NLL would be infinite; use positive values")
     return Explorer("likelihood_explorer", {"title": title, "p": p, "q": q})
+
+
+BLOCK = ("norm1", "qkv", "proj", "norm2", "up", "down")  # the parts of a Transformer's block that have weights
+
+
+def sampling_stepper(model, symbols, *, shape=None, start=(), seed=0, bits=8, title="Step by step"):
+    """Run a Transformer in the page: see p(x_t | x_<t), choose or draw x_t, watch the log-likelihood (nats, bits).
+
+    model: a `hybridlib.transformer.Transformer`; the page computes with `rounded(model, bits=bits)`. symbols: a text
+    for each of the K symbols. shape: (height, width) draws the sequence as a picture, row by row, symbol 0 black and
+    symbol K - 1 white; without it, it is shown as text. start: the first symbols (numbers), which the reader finds
+    already there. seed: of the first draws; the reader can take another. `ValueError` for anything else.
+    """
+    if missing := [name for name in ("T", "K", "heads", "end", "named_parameters") if not hasattr(model, name)]:
+        raise ValueError(
+            f"{type(model).__name__} has no {missing[0]}; the stepper runs hybridlib.transformer.Transformer"
+        )
+    T, K, heads, end = model.T, model.K, model.heads, model.end
+    parameters = dict(model.named_parameters())
+    layers = len({name.split(".")[1] for name in parameters if name.startswith("blocks.")})
+    parts = [f"blocks.{i}.{part}" for i in range(layers) for part in BLOCK] + ["norm", "head"]
+    wanted = {f"{part}.{kind}" for part in parts for kind in ("weight", "bias")}
+    if odd := sorted(parameters.keys() ^ (wanted | {"symbols.weight", "positions.weight"})):
+        raise ValueError(f"the parameter {odd[0]!r} is missing or unknown: not the Transformer that the page knows")
+    symbols = [str(symbol) for symbol in symbols]
+    if len(symbols) != K or len(set(symbols)) != K or not all(symbol.strip() for symbol in symbols):
+        raise ValueError(f"symbols={symbols}: the model needs {K} different texts, none of them blank")
+    if shape is not None:
+        shape = [int(n) for n in shape]
+        if len(shape) != 2 or math.prod(shape) != T:
+            raise ValueError(f"shape={shape} is not the height and width of a picture of the model's {T} symbols")
+    start = [int(symbol) for symbol in start]
+    if len(start) > T or not all(0 <= symbol < K for symbol in start):
+        raise ValueError(f"start={start} must be at most {T} numbers of symbols, each in 0..{K - 1}")
+    if end in start[:-1]:
+        raise ValueError(f"start={start} goes on after the end symbol {end}; leave out what follows it")
+    settings = {"T": T, "K": K, "heads": heads, "end": end, "layers": layers, "shape": shape, "start": start}
+    return Explorer(
+        "sampling_stepper",
+        {"title": title, "symbols": symbols, "seed": int(seed), **settings, "weights": _packed(model, bits)},
+    )
+
+
+ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.SiLU, nn.Softplus)
+MOST_POINTS = 500  # more would hide each other
+
+
+def latent_explorer(
+    decoder, *, points=None, labels=None, shape=(28, 28), reach=3.0, start=(0, 0), title="A latent space"
+):
+    """Move a point z through a latent space of two dimensions and see the picture that the decoder makes of it.
+
+    decoder: `nn.Sequential` of `nn.Linear` and one kind of activation (ReLU, Tanh, SiLU, Softplus) between them, from z
+    to the logits of prod(shape) Bernoulli pixels; the page computes with 16 bits a weight. points: codes of data (N, 2)
+    for the map, N <= 500, with labels (N): at most ten kinds of one or two characters, such as digits. reach: the map
+    shows -reach..reach on both axes. start: z at first. `ValueError` for anything else.
+    """
+    if not isinstance(decoder, nn.Sequential) or not len(decoder):
+        raise ValueError(
+            f"decoder is a {type(decoder).__name__}; it must be an nn.Sequential of Linear and activations"
+        )
+    for i, layer in enumerate(decoder):
+        known = isinstance(layer, ACTIVATIONS) if i % 2 else isinstance(layer, nn.Linear)
+        if not known or (i % 2 and type(layer) is not type(decoder[1])):
+            wanted = "one kind of ReLU, Tanh, SiLU or Softplus" if i % 2 else "Linear"
+            raise ValueError(f"layer {i} of the decoder is {layer}, where the page expects {wanted}")
+        if isinstance(layer, nn.Softplus) and layer.beta != 1:
+            raise ValueError(f"layer {i} of the decoder is {layer}; the page knows Softplus with beta=1 only")
+        if isinstance(layer, nn.Linear) and layer.bias is None:
+            raise ValueError(f"layer {i} of the decoder is {layer}; the page expects a bias")
+    if len(decoder) % 2 == 0:
+        raise ValueError(f"layer {len(decoder) - 1} of the decoder is {decoder[-1]}; the last must be Linear: logits")
+    shape = [int(n) for n in shape]
+    ends = (decoder[0].in_features, decoder[-1].out_features)
+    if len(shape) != 2 or ends != (2, math.prod(shape)):
+        raise ValueError(f"the decoder leads from {ends[0]} to {ends[1]} numbers, not from 2 to a picture of {shape}")
+    if not 0 < reach < math.inf:
+        raise ValueError(f"reach={reach} must be a positive number")
+    start = [float(v) for v in start]
+    if len(start) != 2 or not all(abs(v) <= reach for v in start):
+        raise ValueError(f"start={start} must be two numbers within -{reach}..{reach}")
+    points = torch.zeros(0, 2) if points is None else torch.as_tensor(points).detach().float().cpu()
+    if points.dim() != 2 or points.shape[1] != 2 or len(points) > MOST_POINTS or not points.isfinite().all():
+        raise ValueError(f"points {tuple(points.shape)} must be at most {MOST_POINTS} finite pairs, (N, 2)")
+    labels = None if labels is None else [str(v) for v in (labels.tolist() if hasattr(labels, "tolist") else labels)]
+    if labels is not None and len(labels) != len(points):
+        raise ValueError(f"{len(labels)} labels for {len(points)} points; each point needs one")
+    kinds = sorted(set(labels or []))
+    if len(kinds) > 10 or not all(1 <= len(kind) <= 2 for kind in kinds):
+        raise ValueError(f"labels {kinds[:12]} must be at most ten kinds, each of one or two characters")
+    data = {
+        "title": title,
+        "shape": shape,
+        "reach": float(reach),
+        "start": start,
+        "layers": len(decoder) // 2 + 1,
+        "activation": type(decoder[1]).__name__ if len(decoder) > 1 else "ReLU",
+        "points": [[round(v, 2) for v in point] for point in points.tolist()],
+        "kinds": kinds,
+        "labels": [kinds.index(label) for label in labels or []],
+    }
+    return Explorer("latent_explorer", data | {"weights": _packed(decoder, 16)})

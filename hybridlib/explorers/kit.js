@@ -1,4 +1,4 @@
-// What all explorers share: element makers, the frame with its style sheet, and the watch on the page's colours.
+// What all explorers share: element makers, the frame, the watch on the page's colours, random numbers, weights.
 // widgets.py puts this file, and a line `const CSS = "..."`, in front of each explorer, so that every explorer is one ES module.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -58,4 +58,31 @@ const range = (n, start = 0) => Array.from({ length: n }, (_, i) => i + start);
 function list(words) {
   if (words.length < 2) return words.join("");
   return `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
+}
+
+// A small generator that any language can repeat: seed -> function that returns numbers in [0, 1).
+function generator(seed) {
+  let state = Math.imul(seed + 1, 2654435761) >>> 0;
+  return () => {
+    state = (Math.imul(1664525, state) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+// What widgets.py has packed: integers of 8 or 16 bits with one float32 step a row -> its rows.
+function unpack({ shape, bits, values, steps }) {
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  const integers = new (bits === 8 ? Int8Array : Int16Array)(bytes(values));
+  const n = shape[shape.length - 1];
+  return Array.from(new Float32Array(bytes(steps)), (step, row) =>
+    Float32Array.from(integers.subarray(row * n, (row + 1) * n), (integer) => integer * step));
+}
+
+// x -> W x + b, as torch.nn.Linear: `rows` are the rows of W.
+function linear(rows, [bias], x) {
+  return Float64Array.from(rows, (row, i) => {
+    let total = bias[i];
+    for (let j = 0; j < row.length; j++) total += row[j] * x[j];
+    return total;
+  });
 }

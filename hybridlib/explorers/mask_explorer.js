@@ -1,14 +1,5 @@
 // MADE's masks, drawn. The rules are hybridlib.made's; a test compares the two for many settings.
 
-// A small generator that any language can repeat: seed -> function that returns numbers in [0, 1).
-function generator(seed) {
-  let state = Math.imul(seed + 1, 2654435761) >>> 0;
-  return () => {
-    state = (Math.imul(1664525, state) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 // order[t] is the variable generated at step t.
 function orderOf({ D, order, seed }) {
   if (Array.isArray(order)) return order;

@@ -1,0 +1,170 @@
+// A latent space of two dimensions: move z, see the picture that the decoder makes of it.
+
+const ACTIVATIONS = {
+  ReLU: (x) => Math.max(0, x),
+  Tanh: Math.tanh,
+  SiLU: (x) => x / (1 + Math.exp(-x)),
+  Softplus: (x) => (x > 20 ? x : Math.log1p(Math.exp(x))), // as in torch
+};
+
+// z -> the probabilities of the pixels.
+function network({ layers, activation, weights }) {
+  const parts = range(layers).map((l) => [unpack(weights[`${2 * l}.weight`]), unpack(weights[`${2 * l}.bias`])]);
+  return (z) => {
+    const logits = parts.reduce((x, [rows, bias], l) => {
+      const y = linear(rows, bias, x);
+      return l < layers - 1 ? y.map(ACTIVATIONS[activation]) : y;
+    }, z);
+    return Array.from(logits, (v) => 1 / (1 + Math.exp(-v)));
+  };
+}
+
+export const rules = { network };
+
+const SIZE = 300; // of the map, in its own units
+const MARGIN = 20;
+const SECONDS = 4; // that a walk takes
+const STEPS = 8; // of a walk where the reader wants no motion
+const number = (v) => v.toFixed(2).replace("-", "−");
+
+export default {
+  render({ model, el }) {
+    const data = model.get("data");
+    const { title, shape, reach, points, labels, kinds } = data;
+    const { body, stop } = frame(el, title);
+    const decode = network(data);
+    const random = generator(0);
+    const [height, width] = shape;
+    let z = [...data.start];
+    let walk = null; // from, to, how far, and the next frame's number
+
+    const clamp = (v) => Math.max(-reach, Math.min(reach, v));
+    const place = ([a, b]) => [SIZE / 2 + (a / reach) * (SIZE / 2 - MARGIN), SIZE / 2 - (b / reach) * (SIZE / 2 - MARGIN)];
+    const radius = (r) => (r / reach) * (SIZE / 2 - MARGIN);
+    const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    const prior = () => [clamp(normal()), clamp(normal())];
+
+    // The map.
+    const text = (label, x, y, anchor = "middle") => svg("text", { class: "head", x, y, "text-anchor": anchor }, label);
+    const [left, bottom] = place([-reach, -reach]);
+    const box = { x: left, y: SIZE - bottom, width: bottom - left, height: bottom - left };
+    const rings = range(2, 1).filter((r) => r <= reach).map((r) => svg("circle", { class: "ring", cx: SIZE / 2, cy: SIZE / 2, r: radius(r) }));
+    const inside = points.map((point, i) => [point, labels[i]]).filter(([point]) => point.every((v) => Math.abs(v) <= reach));
+    const codes = inside.map(([point, kind]) => {
+      const [x, y] = place(point);
+      return kind === undefined ? svg("circle", { class: "code", cx: x, cy: y, r: 1.8 })
+        : svg("text", { class: `code kind${kind}`, x, y, dy: ".35em", "text-anchor": "middle" }, kinds[kind]);
+    });
+    const path = svg("line", { class: "path" });
+    const cursor = svg("g", { class: "cursor" }, svg("circle", { r: 8 }), svg("path", { d: "M-13 0H-4M4 0H13M0-13V-4M0 4V13" }));
+    const map = svg("svg", {
+      class: "latent", viewBox: `0 0 ${SIZE} ${SIZE}`, role: "slider", tabindex: "0",
+      "aria-label": "latent point z; arrow keys move it, with Shift in bigger steps", "aria-valuemin": -reach, "aria-valuemax": reach,
+    },
+    svg("rect", { class: "edge", ...box }), ...rings, ...codes, path, cursor,
+    text(number(-reach), left, SIZE - 6), text("z₁", SIZE / 2, SIZE - 6), text(number(reach), bottom, SIZE - 6),
+    text("z₂", 8, SIZE / 2));
+
+    // The picture.
+    const canvas = h("canvas", { class: "decoded", width, height, role: "img" });
+    const pen = canvas.getContext("2d");
+    const image = pen.createImageData(width, height);
+    const where = h("p", { class: "where" });
+    const words = h("p", { class: "hidden", "aria-live": "polite" });
+
+    const draw = () => {
+      const p = decode(z);
+      p.forEach((v, i) => image.data.set([255 * v, 255 * v, 255 * v, 255], 4 * i));
+      pen.putImageData(image, 0, 0);
+      const [x, y] = place(z);
+      cursor.setAttribute("transform", `translate(${x} ${y})`);
+      path.toggleAttribute("hidden", !walk);
+      if (walk) [["x1", "y1"], ["x2", "y2"]].forEach((names, i) => place([walk.from, walk.to][i]).forEach((v, j) => path.setAttribute(names[j], v)));
+      const said = `z₁ = ${number(z[0])}, z₂ = ${number(z[1])}`;
+      where.textContent = said;
+      map.setAttribute("aria-valuenow", z[0].toFixed(2));
+      map.setAttribute("aria-valuetext", said);
+      const light = p.filter((v) => v > 0.5).length;
+      canvas.setAttribute("aria-label", `decoded picture at ${said}: ${light} of ${p.length} pixels are rather white`);
+      model.set("state", { z: [...z], probabilities: p, walking: Boolean(walk) });
+      model.save_changes();
+    };
+    const go = (next) => {
+      halt();
+      z = next.map(clamp);
+      draw();
+    };
+
+    // A walk to a random point of the prior.
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    const walker = h("button", { type: "button", onclick: () => {
+      if (walk && !still.matches) go(z);
+      else {
+        walk ??= { from: z, to: prior(), done: 0 };
+        if (still.matches) advance(walk.done + 1 / STEPS);
+        else walk.frame = requestAnimationFrame(tick);
+      }
+      rename();
+    } });
+    const rename = () => { walker.textContent = still.matches ? "Walk, one step" : walk ? "Stop" : "Walk"; };
+    const halt = () => {
+      if (walk) cancelAnimationFrame(walk.frame);
+      walk = null;
+      rename();
+    };
+    const advance = (done) => {
+      walk.done = Math.min(1, done);
+      z = walk.from.map((v, i) => v + (walk.to[i] - v) * walk.done);
+      if (walk.done > 1 - 1e-9) halt();
+      draw();
+    };
+    const tick = (now) => {
+      walk.last ??= now;
+      const step = Math.min(100, now - walk.last) / (1000 * SECONDS);
+      walk.last = now;
+      walk.frame = requestAnimationFrame(tick);
+      advance(walk.done + step);
+    };
+    still.addEventListener("change", halt);
+
+    map.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      const step = (event.shiftKey ? 10 : 1) * (reach / 60);
+      go(z.map((v, i) => v + step * by[i]));
+    });
+    const follow = (event) => {
+      const { left: x, top: y, width: size } = map.getBoundingClientRect();
+      const at = [event.clientX - x, event.clientY - y].map((v) => ((v / size) * SIZE - SIZE / 2) / radius(1));
+      go([at[0], -at[1]]);
+    };
+    map.addEventListener("pointerdown", (event) => {
+      map.setPointerCapture(event.pointerId);
+      follow(event);
+    });
+    map.addEventListener("pointermove", (event) => { if (map.hasPointerCapture(event.pointerId)) follow(event); });
+
+    const key = [`${rings.length === 2 ? "rings: radius 1 and 2 of the prior" : "ring: radius 1 of the prior"}`];
+    if (points.length) key.push(`${kinds.length ? "digits" : "dots"}: codes of ${inside.length} examples`);
+    if (inside.length < points.length) key.push(`${points.length - inside.length} more lie outside`);
+    body.append(
+      h("p", { class: "title" }, title),
+      h("div", { class: "latents" },
+        h("div", {}, map, h("p", { class: "note" }, `${key.join("; ")}.`)),
+        h("div", { class: "side" }, canvas, where, h("div", { class: "presets" },
+          h("button", { type: "button", onclick: () => {
+            go(prior());
+            words.textContent = `Drawn from the prior: ${where.textContent}.`;
+          } }, "At random from the prior"), walker))),
+      words,
+    );
+    rename();
+    draw();
+    return () => {
+      halt();
+      still.removeEventListener("change", halt);
+      stop();
+    };
+  },
+};
