@@ -80,14 +80,15 @@ explorer.render({{ model, el: document.getElementById("{name}") }});
 def rounded(module: nn.Module, *, bits: int = 8) -> nn.Module:
     """Copy of a module whose parameters lie on the grid that explorers carry: the model in the page, in PyTorch.
 
-    Each row of a matrix (a vector is one row) is a float32 step, its largest absolute value over 2^(bits - 1) - 1,
-    times integers of ``bits`` bits. `ValueError` unless bits is 8 or 16 and all parameters are finite.
+    Each row of a matrix becomes integers of ``bits`` bits times a float32 step, the row's largest absolute value over
+    2^(bits - 1) - 1; vectors (biases, norms) stay. `ValueError` unless bits is 8 or 16 and all parameters are finite.
     """
     module = copy.deepcopy(module)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             integers, step = _grid(name, parameter, bits)
-            parameter.copy_((integers * step).view_as(parameter))
+            if parameter.dim() > 1:
+                parameter.copy_((integers * step).view_as(parameter))
     return module
 
 
@@ -103,19 +104,25 @@ def _grid(name: str, parameter: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def _packed(module: nn.Module, bits: int) -> dict:
-    """Name -> shape, integers, steps of each parameter, as kit.js unpacks them; `ValueError` if they are too many."""
+    """Name -> shape and base64 of each parameter, as kit.js unpacks them; `ValueError` if they are too many."""
     size = sum(p.numel() for p in module.parameters())
     if size * bits / 6 > LARGEST:
         raise ValueError(
             f"{size} parameters of {bits} bits are {size * bits // 6} characters, too many for one explorer (at most "
             f"{LARGEST}); take a model of at most {LARGEST * 6 // bits} parameters"
         )
+
+    def base64_of(tensor, kind):  # little-endian, as every browser reads it
+        return base64.b64encode(tensor.detach().cpu().numpy().astype(kind).tobytes()).decode()
+
     weights = {}
     for name, parameter in module.named_parameters():
         integers, step = _grid(name, parameter, bits)
-        integers = integers.numpy().astype(f"<i{bits // 8}")  # little-endian, as every browser reads it
-        text, steps = (base64.b64encode(a.tobytes()).decode() for a in (integers, step.numpy().astype("<f4")))
-        weights[name] = {"shape": list(parameter.shape), "bits": bits, "values": text, "steps": steps}
+        if parameter.dim() == 1:
+            packed = {"values": base64_of(parameter, "<f4")}
+        else:
+            packed = {"bits": bits, "values": base64_of(integers, f"<i{bits // 8}"), "steps": base64_of(step, "<f4")}
+        weights[name] = {"shape": list(parameter.shape), **packed}
     return weights
 
 

@@ -1,12 +1,17 @@
 """Explorers on the Python side: what goes to a page, what a notebook gets, and bad input."""
 
+import base64
 import json
 import re
 
+import numpy as np
 import pytest
+import torch
 from IPython.core.formatters import DisplayFormatter
+from torch import nn
 
 from hybridlib import widgets
+from hybridlib.transformer import Transformer
 
 OPTIONS = [{"text": "yes", "why": "because", "correct": True}, {"text": "no", "why": "it is not"}]
 QUESTION = {"question": "Is it?", "options": OPTIONS}
@@ -113,3 +118,121 @@ def test_likelihood_explorer_refuses(arguments, complaint):
 def test_an_explorer_carries_only_so_much():
     with pytest.raises(ValueError, match="too many for one explorer"):
         widgets.quiz([QUESTION | {"question": "x" * widgets.LARGEST}])
+
+
+# --- Models in the page ----------------------------------------------------------------------------------------------
+
+
+def unpacked(weights):
+    """The inverse of what a page is given, in numpy: name -> tensor."""
+    tensors = {}
+    for name, packed in weights.items():
+        values = base64.b64decode(packed["values"])
+        if len(packed["shape"]) == 1:
+            tensors[name] = torch.tensor(np.frombuffer(values, "<f4"))
+            continue
+        integers = np.frombuffer(values, f"<i{packed['bits'] // 8}")
+        steps = np.frombuffer(base64.b64decode(packed["steps"]), "<f4")
+        rows = integers.reshape(len(steps), -1).astype(np.float32) * steps[:, None]
+        tensors[name] = torch.tensor(rows.reshape(packed["shape"]))
+    return tensors
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rounded_is_the_model_in_the_page(bits):
+    model = Transformer(5, 4, width=8, layers=2, heads=2, seed=1)
+    with torch.no_grad():
+        model.head.weight[1] = 0  # a row without a scale of its own
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    other = widgets.rounded(model, bits=bits)
+    packed = unpacked(widgets.sampling_stepper(model, list("abcd"), bits=bits).data["weights"])
+    for name, parameter in other.named_parameters():
+        assert torch.equal(parameter, packed[name]), name
+        assert torch.equal(before[name], model.get_parameter(name)), "the model itself stays as it is"
+        step = before[name].abs().amax(-1, keepdim=True) / (2 ** (bits - 1) - 1)
+        most = 0.501 * step if parameter.dim() > 1 else 0
+        assert ((parameter - before[name]).abs() <= most).all(), name
+    again = widgets.rounded(other, bits=bits)
+    for name, parameter in again.named_parameters():
+        torch.testing.assert_close(parameter, other.get_parameter(name), rtol=1e-6, atol=0)
+    assert other.head.weight.requires_grad and type(other) is Transformer
+
+
+def test_rounded_refuses():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"bits=4: .* 8 or 16"):
+        widgets.rounded(layer, bits=4)
+    nn.init.constant_(layer.bias, float("nan"))
+    with pytest.raises(ValueError, match="'bias' has values that are not finite"):
+        widgets.rounded(layer)
+
+
+SMALL = {"T": 6, "K": 3, "width": 8, "layers": 1, "heads": 2}
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ({"symbols": "ab"}, "3 different texts"),
+        ({"symbols": "aba"}, "3 different texts"),
+        ({"symbols": ["a", "b", " "]}, "none of them blank"),
+        ({"shape": (2, 2)}, "picture of the model's 6 symbols"),
+        ({"shape": (6,)}, "height and width"),
+        ({"start": [0] * 7}, "at most 6 numbers"),
+        ({"start": [3]}, "each in 0..2"),
+        ({"start": [2, 0]}, "after the end symbol 2"),
+        ({"bits": 12}, "8 or 16 bits"),
+        ({"model": nn.Linear(2, 2)}, "Linear has no T"),
+        ({"model": Transformer(6, 3, width=200, layers=1, heads=2)}, "at most 150000 parameters"),
+    ],
+)
+def test_sampling_stepper_refuses(arguments, complaint):
+    arguments = {"model": Transformer(**SMALL, end=2), "symbols": "abc"} | arguments
+    with pytest.raises(ValueError, match=complaint):
+        widgets.sampling_stepper(**arguments)
+
+
+def test_sampling_stepper_refuses_another_architecture():
+    model = Transformer(**SMALL)
+    model.extra = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match=r"'extra\.bias' is missing or unknown"):
+        widgets.sampling_stepper(model, "abc")
+
+
+def decoder(*layers, pixels=12):
+    return nn.Sequential(nn.Linear(2, 5), *layers, nn.Linear(5, pixels))
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ({"decoder": nn.Linear(2, 12)}, "decoder is a Linear"),
+        ({"decoder": decoder(nn.GELU())}, "layer 1 of the decoder is GELU"),
+        ({"decoder": decoder(nn.Tanh(), nn.Linear(5, 5), nn.ReLU())}, "layer 3 of the decoder is ReLU"),
+        ({"decoder": decoder(nn.Softplus(beta=2))}, "beta=1 only"),
+        ({"decoder": nn.Sequential(nn.Linear(2, 12), nn.ReLU())}, "layer 1 .* the last must be Linear"),
+        ({"decoder": nn.Sequential(nn.Linear(2, 12, bias=False))}, "expects a bias"),
+        ({"decoder": decoder(nn.ReLU(), pixels=13)}, "from 2 to 13 numbers"),
+        ({"decoder": nn.Sequential(nn.Linear(3, 12))}, "from 3 to 12 numbers"),
+        ({"decoder": decoder(nn.ReLU(), pixels=60_000), "shape": (200, 300)}, "too many for one explorer"),
+        ({"reach": 0}, "reach=0"),
+        ({"start": (0, 4)}, "within -3.0..3.0"),
+        ({"start": (0,)}, "two numbers"),
+        ({"points": torch.zeros(501, 2)}, "at most 500"),
+        ({"points": torch.zeros(5, 3)}, "pairs"),
+        ({"points": [[0.0, float("nan")]]}, "finite"),
+        ({"points": torch.zeros(5, 2), "labels": [1, 2]}, "2 labels for 5 points"),
+        ({"labels": [1, 2]}, "2 labels for 0 points"),
+        ({"points": torch.zeros(11, 2), "labels": range(11)}, "at most ten kinds"),
+        ({"points": torch.zeros(1, 2), "labels": ["cat"]}, "one or two characters"),
+    ],
+)
+def test_latent_explorer_refuses(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.latent_explorer(**{"decoder": decoder(nn.ReLU()), "shape": (3, 4)} | arguments)
+
+
+def test_a_decoder_of_pictures_fits_with_its_points():
+    model = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 784))
+    explorer = widgets.latent_explorer(model, points=torch.randn(500, 2).numpy(), labels=torch.arange(500) % 10)
+    assert explorer.data["kinds"] == list("0123456789") and explorer.data["labels"][:3] == [0, 1, 2]

@@ -69,9 +69,10 @@ function generator(seed) {
   };
 }
 
-// What widgets.py has packed: integers of 8 or 16 bits with one float32 step a row -> its rows.
+// What widgets.py has packed: a vector of float32, or a matrix of integers with one float32 step a row -> its rows.
 function unpack({ shape, bits, values, steps }) {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  if (shape.length === 1) return new Float32Array(bytes(values));
   const integers = new (bits === 8 ? Int8Array : Int16Array)(bytes(values));
   const n = shape[shape.length - 1];
   return Array.from(new Float32Array(bytes(steps)), (step, row) =>
@@ -79,7 +80,7 @@ function unpack({ shape, bits, values, steps }) {
 }
 
 // x -> W x + b, as torch.nn.Linear: `rows` are the rows of W.
-function linear(rows, [bias], x) {
+function linear(rows, bias, x) {
   return Float64Array.from(rows, (row, i) => {
     let total = bias[i];
     for (let j = 0; j < row.length; j++) total += row[j] * x[j];

@@ -22,7 +22,8 @@ function network({ layers, activation, weights }) {
 export const rules = { network };
 
 const SIZE = 300; // of the map, in its own units
-const MARGIN = 20;
+const MARGIN = 18;
+const TOP = 14; // empty, cut off
 const SECONDS = 4; // that a walk takes
 const STEPS = 8; // of a walk where the reader wants no motion
 const number = (v) => v.toFixed(2).replace("-", "−");
@@ -45,7 +46,7 @@ export default {
     const prior = () => [clamp(normal()), clamp(normal())];
 
     // The map.
-    const text = (label, x, y, anchor = "middle") => svg("text", { class: "head", x, y, "text-anchor": anchor }, label);
+    const text = (label, x, y) => svg("text", { class: "head", x, y, "text-anchor": "middle" }, String(label));
     const [left, bottom] = place([-reach, -reach]);
     const box = { x: left, y: SIZE - bottom, width: bottom - left, height: bottom - left };
     const rings = range(2, 1).filter((r) => r <= reach).map((r) => svg("circle", { class: "ring", cx: SIZE / 2, cy: SIZE / 2, r: radius(r) }));
@@ -56,14 +57,13 @@ export default {
         : svg("text", { class: `code kind${kind}`, x, y, dy: ".35em", "text-anchor": "middle" }, kinds[kind]);
     });
     const path = svg("line", { class: "path" });
-    const cursor = svg("g", { class: "cursor" }, svg("circle", { r: 8 }), svg("path", { d: "M-13 0H-4M4 0H13M0-13V-4M0 4V13" }));
+    const cursor = svg("g", { class: "cursor" }, svg("circle", { class: "halo", r: 10 }), svg("circle", { r: 7.5 }), svg("circle", { class: "centre", r: 1.5 }));
     const map = svg("svg", {
-      class: "latent", viewBox: `0 0 ${SIZE} ${SIZE}`, role: "slider", tabindex: "0",
+      class: "latent", viewBox: `0 ${TOP} ${SIZE} ${SIZE - TOP}`, role: "slider", tabindex: "0",
       "aria-label": "latent point z; arrow keys move it, with Shift in bigger steps", "aria-valuemin": -reach, "aria-valuemax": reach,
     },
-    svg("rect", { class: "edge", ...box }), ...rings, ...codes, path, cursor,
-    text(number(-reach), left, SIZE - 6), text("z₁", SIZE / 2, SIZE - 6), text(number(reach), bottom, SIZE - 6),
-    text("z₂", 8, SIZE / 2));
+    svg("rect", { class: "edge", ...box }), ...codes, ...rings, path, cursor,
+    text(`−${reach}`, left, SIZE - 4), text("z₁", SIZE / 2, SIZE - 4), text(reach, bottom, SIZE - 4), text("z₂", 8, SIZE / 2));
 
     // The picture.
     const canvas = h("canvas", { class: "decoded", width, height, role: "img" });
@@ -135,9 +135,9 @@ export default {
       go(z.map((v, i) => v + step * by[i]));
     });
     const follow = (event) => {
-      const { left: x, top: y, width: size } = map.getBoundingClientRect();
-      const at = [event.clientX - x, event.clientY - y].map((v) => ((v / size) * SIZE - SIZE / 2) / radius(1));
-      go([at[0], -at[1]]);
+      const { left: x, bottom: y, width: size } = map.getBoundingClientRect();
+      const at = [event.clientX - x, y - event.clientY].map((v) => ((v / size) * SIZE - SIZE / 2) / radius(1));
+      go(at);
     };
     map.addEventListener("pointerdown", (event) => {
       map.setPointerCapture(event.pointerId);
@@ -145,14 +145,14 @@ export default {
     });
     map.addEventListener("pointermove", (event) => { if (map.hasPointerCapture(event.pointerId)) follow(event); });
 
-    const key = [`${rings.length === 2 ? "rings: radius 1 and 2 of the prior" : "ring: radius 1 of the prior"}`];
-    if (points.length) key.push(`${kinds.length ? "digits" : "dots"}: codes of ${inside.length} examples`);
+    const key = [["", "Ring: radius 1 of the prior", "Rings: radius 1 and 2 of the prior"][rings.length]].filter(Boolean);
+    if (points.length) key.push(`${kinds.length ? "characters" : "dots"}: codes of ${inside.length} examples`);
     if (inside.length < points.length) key.push(`${points.length - inside.length} more lie outside`);
     body.append(
       h("p", { class: "title" }, title),
       h("div", { class: "latents" },
-        h("div", {}, map, h("p", { class: "note" }, `${key.join("; ")}.`)),
-        h("div", { class: "side" }, canvas, where, h("div", { class: "presets" },
+        h("div", {}, map, h("p", { class: "note" }, key.length ? `${key.join("; ")}.` : "")),
+        h("div", { class: "result" }, canvas, where, h("div", { class: "presets" },
           h("button", { type: "button", onclick: () => {
             go(prior());
             words.textContent = `Drawn from the prior: ${where.textContent}.`;

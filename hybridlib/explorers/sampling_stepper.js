@@ -25,7 +25,7 @@ function network({ K, heads, layers, weights }) {
   const normalize = (name, x) => {
     const mean = x.reduce((a, b) => a + b, 0) / x.length;
     const scale = 1 / Math.sqrt(x.reduce((total, v) => total + (v - mean) ** 2, 0) / x.length + 1e-5);
-    const [[weight], [bias]] = [tensors[`${name}.weight`], tensors[`${name}.bias`]];
+    const [weight, bias] = [tensors[`${name}.weight`], tensors[`${name}.bias`]];
     return x.map((v, i) => (v - mean) * scale * weight[i] + bias[i]);
   };
   const kept = range(layers).map(() => ({ keys: [], values: [] }));
@@ -184,8 +184,8 @@ export default {
         const [x, y] = [t % width, Math.floor(t / width)];
         const grey = Math.round((255 * sequence[t]) / Math.max(1, K - 1));
         const square = svg("rect", t < sequence.length
-          ? { class: "pixel", x, y, width: 1.01, height: 1.01, fill: `rgb(${grey} ${grey} ${grey})` }
-          : { class: "blank", x: x + 0.06, y: y + 0.06, width: 0.88, height: 0.88 });
+          ? { class: "pixel", x, y, width: 1, height: 1, fill: `rgb(${grey} ${grey} ${grey})` }
+          : { class: "blank", x: x + 0.08, y: y + 0.08, width: 0.84, height: 0.84 });
         const cost = t < sequence.length && costs[t] > -Math.log(UNLIKELY)
           ? svg("circle", { class: "cost", cx: x + 0.5, cy: y + 0.5, r: Math.min(0.36, 0.06 * costs[t]) }) : null;
         return [square, cost];
@@ -195,10 +195,11 @@ export default {
       drawing.replaceChildren(svg("svg", {
         viewBox: `-0.1 -0.1 ${width + 0.2} ${height + 0.2}`, role: "img",
         "aria-label": `picture of ${width} by ${height} pixels, ${t} of them drawn; dots mark unlikely ones`,
-      }, ...marks, next));
+      }, svg("rect", { class: "paper", x: 0, y: 0, width, height }), ...marks, next));
     };
 
     const draw = (before) => {
+      const focused = body.getRootNode().activeElement;
       const t = sequence.length;
       const total = costs.reduce((a, b) => a + b, 0);
       const last = costs[t - 1];
@@ -223,6 +224,7 @@ export default {
       });
       buttons.next.disabled = buttons.rest.disabled = over();
       buttons.undo.disabled = t === 0;
+      if (focused?.disabled) buttons.restart.focus(); // a disabled button would lose the reader's place
       const unlikely = last > -Math.log(UNLIKELY);
       cells.total.textContent = t ? `${number(-total)} nats` : "0 nats";
       cells.last.textContent = t ? `${number(-last)} nats${unlikely ? ` (1 in ${Math.round(Math.exp(last))})` : ""}` : "–";
@@ -251,12 +253,12 @@ export default {
       h("div", { class: "presets" }, Object.values(buttons), note),
       h("div", { class: "controls" }, slider("Temperature", "temperature", { min: 0.2, max: 2, step: 0.05 }, (v) => v.toFixed(2)),
         K > 3 ? h("label", {}, h("span", {}, "Likeliest first"), h("span", { class: "control" }, sorted)) : null),
-      K > 3 ? h("details", {}, h("summary", {}, "Leave out the unlikely"), h("div", { class: "controls" },
+      ...(K > 3 ? [h("details", {}, h("summary", {}, "Leave out the unlikely"), h("div", { class: "controls" },
         slider("Top-k", "topK", { min: 1, max: K, step: 1 }, (v) => (v === K ? "all" : String(v))),
-        slider("Nucleus (top-p)", "nucleus", { min: 0.05, max: 1, step: 0.05 }, (v) => v.toFixed(2)))) : null,
+        slider("Nucleus (top-p)", "nucleus", { min: 0.05, max: 1, step: 0.05 }, (v) => v.toFixed(2))))] : []),
       h("table", { class: "sums scores" },
         h("caption", { class: "hidden" }, "Log-likelihood of what has been drawn, at temperature 1"),
-        h("tbody", {}, line("total", "Log-likelihood so far"), line("last", "the last symbol’s part"), line("bits", "per symbol, −log₂ p"))),
+        h("tbody", {}, line("total", "Log-likelihood so far"), line("last", "the last symbol’s part"), line("bits", "per symbol"))),
       words,
     );
     restart();

@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from torch import nn
 
 from hybridlib import audit, widgets
 from hybridlib.made import MADE
+from hybridlib.transformer import Transformer, adjust
 
 ADDRESS = "http://explorers.invalid/"  # answered by the test itself; nothing leaves the machine
 QUESTIONS = [
@@ -45,6 +47,15 @@ EXPLORERS = {
     "quiz": lambda: widgets.quiz(QUESTIONS),
     "map": lambda: widgets.model_map(NODES, EDGES),
     "likelihood": lambda: widgets.likelihood_explorer(),
+    "letters": lambda: widgets.sampling_stepper(
+        transformer(T=40, K=24), "⏎CNOFPSIBrlcnos()[]=#12+", start=range(1, 24)
+    ),
+    "pixels": lambda: widgets.sampling_stepper(
+        transformer(T=64, K=2), ["black", "white"], shape=(8, 8), start=[0, 1] * 15
+    ),
+    "latent": lambda: widgets.latent_explorer(
+        decoder(), points=torch.randn(300, 2, generator=torch.manual_seed(0)), labels=torch.arange(300) % 10
+    ),
 }
 PAGE = """<!doctype html><html lang="en" data-theme="{scheme}" {site}><head><title>Explorers</title><style>
 body {{ margin: 0; font: 16px/1.6 sans-serif; color: #222832; background: #fff }}
@@ -62,7 +73,10 @@ def shown(browser):
     def shown(*explorers, width=900, scheme="light", site="data-content_root", **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        text = PAGE.format(scheme=scheme, site=site, body="".join(explorer.html() for explorer in explorers))
+        body = "".join(explorer.html() for explorer in explorers).replace(
+            "const values =", "const values = window.values ="
+        )
+        text = PAGE.format(scheme=scheme, site=site, body=body)
 
         def answer(route):
             if route.request.url == ADDRESS:
@@ -282,6 +296,306 @@ def test_touch_picks_an_output_and_drags_the_order(shown):
         [first["x"] + 9, first["y"] + 9, last["x"] + 9, last["y"] + 9],
     )
     assert page.locator(".chip").all_inner_texts() == ["x₂", "x₃", "x₄", "x₁"]
+
+
+# --- Sampling stepper ------------------------------------------------------------------------------------------------
+
+
+def transformer(T=6, K=5, *, layers=2, end=None, seed=0):
+    """A small one with weights so large that its distributions are far from uniform."""
+    model = Transformer(T, K, width=12, layers=layers, heads=3, end=end)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.4 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+def state(page):
+    return page.evaluate("values.state")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_network_in_the_page_is_the_one_in_pytorch(shown, layers, bits):
+    model = transformer(T=9, layers=layers, seed=layers)
+    data = widgets.sampling_stepper(model, "abcde", bits=bits).data
+    x = torch.randint(5, (4, 9), generator=torch.manual_seed(2))
+    call = """(rules, [data, rows]) => rows.map((x) => {
+        const run = rules.network(data);
+        return x.map((_, t) => run(t, x[t - 1]));
+    })"""
+    found = torch.tensor(rules(shown(), "sampling_stepper", call, [data, x.tolist()]))
+    theta = widgets.rounded(model, bits=bits).theta(x.float())
+    assert theta.std() > 1, "the comparison is worth something"
+    torch.testing.assert_close(found, theta.detach(), atol=1e-4, rtol=0)
+
+
+def test_bars_are_those_of_adjust(shown):
+    theta = 2 * torch.randn(40, 7, generator=torch.manual_seed(0))
+    settings = [
+        {"temperature": temperature, "topK": k, "nucleus": p}
+        for temperature, k, p in itertools.product((0.2, 1.0, 2.0), (1, 3, 7), (0.1, 0.6, 1.0))
+    ]
+    call = "(rules, [theta, settings]) => settings.map((s) => theta.map((row) => rules.adjust(row, s)))"
+    for s, found in zip(settings, rules(shown(), "sampling_stepper", call, [theta.tolist(), settings]), strict=True):
+        p = adjust(theta, s["temperature"], s["topK"], s["nucleus"] if s["nucleus"] < 1 else None).softmax(-1)
+        assert torch.allclose(torch.tensor(found, dtype=p.dtype), p, atol=1e-5, rtol=0), s
+
+
+def test_a_symbol_is_picked_where_u_falls(shown):
+    call = "(rules, us) => us.map((u) => rules.pick([0.25, 0, 0.5, 0.25, 0], u))"
+    assert rules(shown(), "sampling_stepper", call, [0, 0.2499, 0.25, 0.7499, 0.75, 0.9999, 1]) == [0, 0, 2, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("shape", [None, (2, 3)])
+def test_the_log_likelihood_is_that_of_the_model(shown, shape):
+    model = transformer(seed=3)
+    page = shown(widgets.sampling_stepper(model, "abcde", shape=shape, seed=4))
+    page.get_by_label("Temperature").fill("1.6")  # changes what is drawn, not what the model thinks of it
+    page.get_by_role("button", name="Draw to the end").click()
+    found = state(page)
+    log_prob = widgets.rounded(model).log_prob(torch.tensor([found["sequence"]]).float()).item()
+    assert len(found["sequence"]) == 6 and found["log_prob"] == pytest.approx(log_prob, abs=1e-4)
+    assert found["bits_per_symbol"] == pytest.approx(-log_prob / 6 / math.log(2), abs=1e-4)
+    assert page.locator(".total td").inner_text() == f"−{-log_prob:.2f} nats"
+    assert page.get_by_role("button", name="Draw next").is_disabled() and page.locator(".choice:enabled").count() == 0
+    assert page.locator(".pixel, .letter:not(.open)").count() == 6
+    assert "6 symbols drawn. Log-likelihood −" in page.locator("[aria-live]").inner_text()
+
+
+def test_nothing_follows_the_end(shown):
+    model = transformer(end=0, seed=5)
+    page = shown(widgets.sampling_stepper(model, ["⏎", *"abcd"], start=[1, 4]))
+    assert state(page)["sequence"] == [1, 4]
+    page.get_by_role("button", name="choose ⏎").click()
+    assert page.locator(".next").inner_text() == "The end, after 3 symbols."
+    log_prob = widgets.rounded(model).log_prob(torch.tensor([[1.0, 4, 0, 0, 0, 0]])).item()
+    assert state(page)["log_prob"] == pytest.approx(log_prob, abs=1e-4)
+    assert page.get_by_role("button", name="Draw to the end").is_disabled()
+    page.get_by_role("button", name="Undo").click()
+    assert state(page)["sequence"] == [1, 4] and page.get_by_role("button", name="Draw next").is_enabled()
+
+
+def test_temperature_changes_the_bars_and_not_the_likelihood(shown):
+    page = shown(widgets.sampling_stepper(transformer(), "abcde"))
+    page.get_by_role("button", name="Draw next").click()
+    before = state(page)
+    assert before["probabilities"] == pytest.approx(torch.tensor(before["logits"]).softmax(0).tolist(), abs=1e-5)
+    page.get_by_label("Temperature").fill("0.2")
+    after = state(page)
+    assert after["probabilities"] == pytest.approx((torch.tensor(before["logits"]) / 0.2).softmax(0).tolist(), abs=1e-5)
+    assert after["log_prob"] == before["log_prob"] and after["logits"] == before["logits"]
+    widths = page.eval_on_selector_all(".fill", "nodes => nodes.map((node) => parseFloat(node.style.width))")
+    assert widths == pytest.approx([100 * p for p in after["probabilities"]], abs=0.01)
+    page.get_by_text("Leave out the unlikely").click()
+    page.get_by_label("Top-k").fill("2")
+    assert sum(p > 0 for p in state(page)["probabilities"]) == 2
+    page.get_by_label("Likeliest first").check()
+    shown_order = page.eval_on_selector_all(".choice", "nodes => nodes.map((node) => Number(node.dataset.symbol))")
+    assert shown_order == torch.tensor(before["logits"]).argsort(descending=True).tolist()
+
+
+def test_undo_restores_and_a_seed_repeats(shown):
+    page = shown(widgets.sampling_stepper(transformer(T=12, seed=1), "abcde", seed=7))
+
+    def click(name):
+        page.get_by_role("button", name=name, exact=True).click()
+
+    click("Draw next")
+    before = state(page)
+    page.get_by_role("button", name="choose e").click()
+    assert state(page)["sequence"] == [*before["sequence"], 4]
+    changed = state(page)
+    click("Undo")
+    assert state(page) == before
+    page.get_by_role("button", name="choose e").click()
+    assert state(page) == changed, "keys and values of what was undone are gone"
+    click("Restart")
+    click("Draw to the end")
+    first = state(page)["sequence"]
+    click("Restart")
+    assert state(page)["sequence"] == [] and state(page)["log_prob"] == 0
+    click("Draw to the end")
+    assert state(page)["sequence"] == first
+    click("New seed")
+    assert page.locator(".seed").inner_text() == "Seed 8" and state(page)["sequence"] == []
+    click("Draw to the end")
+    assert state(page)["sequence"] != first
+
+
+def test_draws_follow_the_distribution(shown):
+    model = transformer(T=1)
+    page = shown(widgets.sampling_stepper(model, "abcde"))
+    p = state(page)["probabilities"]
+    call = """(rules, p) => { // as the page does, from 4000 seeds
+        const counts = p.map(() => 0);
+        for (let seed = 0; seed < 4000; seed++) counts[rules.pick(p, generator(seed)())] += 1;
+        return counts.map((n) => n / 4000);
+    }"""
+    kit = widgets.module_source("sampling_stepper")
+    kit = kit[kit.index("function generator") : kit.index("// What widgets.py has packed")]
+    found = rules(page, "sampling_stepper", f"(rules, p) => {{ {kit}; return ({call})(rules, p); }}", p)
+    assert found == pytest.approx(p, abs=0.03)  # 4 standard errors of a fraction near 1/2
+
+
+def test_an_unlikely_choice_shows(shown):
+    model = transformer(seed=3)
+    page = shown(widgets.sampling_stepper(model, "abcde"))
+    page.get_by_role("button", name="choose c").press("Enter")
+    p = torch.tensor(state(page)["probabilities"])
+    rare, common = int(p.argmin()), int(p.argmax())
+    assert p[rare] < 0.05 < p[common]
+    page.locator(f'[data-symbol="{rare}"]').press("Space")
+    assert page.locator(".unlikely td").inner_text() == f"−{-p[rare].log():.2f} nats (1 in {round(1 / p[rare].item())})"
+    assert (
+        page.locator(".letter:not(.open)").last.get_attribute("title") == f"{'abcde'[rare]}: {-p[rare].log():.2f} nats"
+    )
+    assert f"{'abcde'[rare]} {-p[rare].log():.2f} nats." in page.locator(".text .hidden").inner_text()
+    assert f"{'abcde'[rare]} added. It costs" in page.locator("[aria-live]").inner_text()
+    page.get_by_role("button", name="Undo").press("Enter")
+    page.locator(f'[data-symbol="{common}"]').press("Space")
+    assert page.locator(".unlikely").count() == 0
+
+
+def test_the_keyboard_keeps_its_place(shown):
+    focus = "document.querySelector('.hybridlib-explorer').shadowRoot.activeElement.textContent"
+    page = shown(widgets.sampling_stepper(transformer(T=2), "abcde"))
+    page.get_by_role("button", name="Draw next").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(focus) == "Draw next"
+    page.keyboard.press("Enter")  # the last symbol: the button is disabled under the reader's finger
+    assert page.evaluate(focus) == "Restart"
+    page.keyboard.press("Enter")
+    assert state(page)["sequence"] == []
+    page.keyboard.press("Shift+Tab")  # undo is disabled: over it
+    assert page.evaluate(focus) == "Draw to the end"
+
+
+def test_a_picture_is_drawn_row_by_row(shown):
+    page = shown(widgets.sampling_stepper(transformer(K=2), ["black", "white"], shape=(2, 3)))
+    for name in ("black", "white", "white", "black"):
+        page.get_by_role("button", name=f"choose {name}").click()
+    pixels = page.eval_on_selector_all(
+        ".pixel", "nodes => nodes.map((node) => ['x', 'y', 'fill'].map((name) => node.getAttribute(name)).join(' '))"
+    )
+    black, white = "rgb(0 0 0)", "rgb(255 255 255)"
+    assert pixels == [f"0 0 {black}", f"1 0 {white}", f"2 0 {white}", f"0 1 {black}"]
+    assert page.locator(".blank").count() == 2
+    assert page.locator("rect.open").get_attribute("x") == "1" and page.locator("rect.open").get_attribute("y") == "1"
+    assert page.get_by_role("img").get_attribute("aria-label").startswith("picture of 3 by 2 pixels, 4 of them drawn")
+    assert page.locator(".next").inner_text().startswith("Pixel 5 of 6 (row 2, column 2)")
+
+
+# --- Latent explorer -------------------------------------------------------------------------------------------------
+
+
+def decoder(activation=nn.ReLU, *, pixels=784, hidden=64, scale=2, seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = nn.Linear(2, hidden), activation(), nn.Linear(hidden, hidden), activation(), nn.Linear(hidden, pixels)
+        model = nn.Sequential(*layers)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(scale)  # more black and white than at the start
+    return model
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("activation", widgets.ACTIVATIONS, ids=lambda kind: kind.__name__)
+def test_the_decoder_in_the_page_is_the_one_in_pytorch(shown, activation, scale):
+    model = decoder(activation, scale=scale)
+    z = torch.linspace(-3, 3, 9)
+    z = torch.cartesian_prod(z, z)
+    call = "(rules, [data, z]) => z.map(rules.network(data))"
+    data = widgets.latent_explorer(model).data
+    found = torch.tensor(rules(shown(), "latent_explorer", call, [data, z.tolist()]))
+    p, carried = model(z).sigmoid().detach(), widgets.rounded(model, bits=16)(z).sigmoid().detach()
+    assert p.std() > 0.15, "the comparison is worth something"
+    torch.testing.assert_close(found, carried, atol=1e-5, rtol=0)
+    # 16 bits: far below one of 256 greys even where weights are large
+    torch.testing.assert_close(found, p, atol=1e-4 if scale == 2 else 1e-3, rtol=0)
+
+
+def test_the_picture_follows_z(shown):
+    model = decoder(pixels=12, hidden=8)
+    page = shown(widgets.latent_explorer(model, shape=(3, 4), start=(1, -0.5)))
+    p = model(torch.tensor([[1, -0.5]])).sigmoid()[0]
+    assert state(page)["z"] == [1, -0.5]
+    assert state(page)["probabilities"] == pytest.approx(p.tolist(), abs=1e-4)
+    pixels = page.locator("canvas").evaluate("node => [...node.getContext('2d').getImageData(0, 0, 4, 3).data]")
+    assert pixels[::4] == pytest.approx((255 * p).tolist(), abs=0.6) and pixels[3::4] == [255] * 12
+    assert page.locator(".where").inner_text() == "z₁ = 1.00, z₂ = −0.50"
+
+
+def test_keys_and_pointer_move_z(shown):
+    page = shown(widgets.latent_explorer(decoder(pixels=12, hidden=8), shape=(3, 4), reach=3))
+    slider = page.get_by_role("slider")
+    slider.press("ArrowRight")
+    slider.press("ArrowUp")
+    assert state(page)["z"] == pytest.approx([0.05, 0.05])
+    slider.press("Shift+ArrowLeft")
+    slider.press("Shift+ArrowDown")
+    assert state(page)["z"] == pytest.approx([-0.45, -0.45])
+    for _ in range(8):
+        slider.press("Shift+ArrowUp")
+    assert state(page)["z"] == pytest.approx([-0.45, 3]), "the edge of the map holds"
+    assert slider.get_attribute("aria-valuetext") == "z₁ = −0.45, z₂ = 3.00"
+    edge = page.locator(".edge").bounding_box()
+    page.mouse.click(edge["x"] + 0.75 * edge["width"], edge["y"] + 0.25 * edge["height"])
+    assert state(page)["z"] == pytest.approx([1.5, 1.5], abs=0.03)
+    page.mouse.down()
+    page.mouse.move(edge["x"] + 0.25 * edge["width"], edge["y"] + 0.5 * edge["height"])
+    page.mouse.up()
+    assert state(page)["z"] == pytest.approx([-1.5, 0], abs=0.03)
+    page.mouse.move(edge["x"] + 0.5 * edge["width"], edge["y"] + 0.5 * edge["height"])
+    assert state(page)["z"] == pytest.approx([-1.5, 0], abs=0.03), "only a pressed pointer drags"
+
+
+def test_points_lie_where_they_belong(shown):
+    points, labels = [[0, 0], [1.5, -3], [4, 0], [-3, 3]], [7, 3, 3, 7]
+    page = shown(widgets.latent_explorer(decoder(pixels=12, hidden=8), points=points, labels=labels, shape=(3, 4)))
+    edge = page.locator(".edge").bounding_box()
+    codes = [
+        (node.text_content(), *(node.bounding_box()[k] for k in ("x", "y", "width", "height")))
+        for node in page.locator("text.code").all()
+    ]
+    middles = [(text, x + w / 2 - edge["x"], y + h / 2 - edge["y"]) for text, x, y, w, h in codes]
+    expected = [("7", 0.5, 0.5), ("3", 0.75, 1), ("7", 0, 0)]
+    for (text, x, y), (kind, a, b) in zip(middles, expected, strict=True):
+        assert text == kind and (x, y) == pytest.approx((a * edge["width"], b * edge["height"]), abs=3)
+    assert page.locator(".note").inner_text().endswith("codes of 3 examples; 1 more lie outside.")
+    first, _, third = (node.evaluate("node => getComputedStyle(node).fill") for node in page.locator("text.code").all())
+    assert first == third
+
+
+def test_a_walk_can_be_stopped(shown):
+    page = shown(widgets.latent_explorer(decoder(pixels=12, hidden=8), shape=(3, 4)), reduced_motion="no-preference")
+    page.get_by_role("button", name="Walk").click()
+    page.wait_for_function("values.state.z.some((v) => Math.abs(v) > 0.05)")
+    page.get_by_role("button", name="Stop").click()
+    there = state(page)
+    assert not there["walking"]
+    page.wait_for_timeout(150)
+    assert state(page) == there
+    page.get_by_role("button", name="Walk").click()
+    page.get_by_role("slider").press("ArrowLeft")  # whoever moves z has stopped the walk
+    assert page.get_by_role("button", name="Walk").count() == 1 and not state(page)["walking"]
+
+
+def test_a_walk_without_motion_goes_by_steps(shown):
+    page = shown(widgets.latent_explorer(decoder(pixels=12, hidden=8), shape=(3, 4)), reduced_motion="reduce")
+    page.get_by_role("button", name="At random").click()
+    start = state(page)["z"]
+    places = []
+    for _ in range(8):
+        page.get_by_role("button", name="Walk, one step").press("Enter")
+        places.append(state(page)["z"])
+    page.wait_for_timeout(100)
+    assert state(page)["z"] == places[-1] and not state(page)["walking"]
+    step = [(b - a) / 8 for a, b in zip(start, places[-1])]
+    for i, place in enumerate(places, 1):
+        assert place == pytest.approx([a + i * s for a, s in zip(start, step)])
 
 
 # --- The others ------------------------------------------------------------------------------------------------------
