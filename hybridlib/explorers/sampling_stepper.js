@@ -162,11 +162,13 @@ export default {
 
     const drawing = h("div", { class: shape ? "pixels" : "text" });
     const heading = h("p", { class: "next" });
-    const cell = () => h("td", {});
-    const cells = { total: cell(), last: cell(), bits: cell() };
+    const cells = { total: h("td", {}), last: h("td", {}), bits: h("td", {}) };
+    const scores = h("table", { class: "scores" },
+      h("caption", { class: "hidden" }, "What has been drawn, under the model at temperature 1"),
+      h("thead", {}, h("tr", {}, ["log-likelihood", "last symbol", "per symbol"].map((text) => h("th", { scope: "col" }, text)))),
+      h("tbody", {}, h("tr", {}, Object.values(cells))));
     const note = h("p", { class: "note seed" });
     const words = h("p", { class: "hidden", "aria-live": "polite" });
-    const line = (key, text) => h("tr", { class: key }, h("th", { scope: "row" }, text), cells[key]);
 
     const drawText = () => {
       drawing.replaceChildren(
@@ -227,8 +229,8 @@ export default {
       if (focused?.disabled) buttons.restart.focus(); // a disabled button would lose the reader's place
       const unlikely = last > -Math.log(UNLIKELY);
       cells.total.textContent = t ? `${number(-total)} nats` : "0 nats";
-      cells.last.textContent = t ? `${number(-last)} nats${unlikely ? ` (1 in ${Math.round(Math.exp(last))})` : ""}` : "–";
-      cells.last.parentElement.classList.toggle("unlikely", unlikely);
+      cells.last.textContent = t ? `${number(-last)} nats${unlikely ? `, 1\u00a0in\u00a0${Math.round(Math.exp(last))}` : ""}` : "–";
+      cells.last.classList.toggle("unlikely", unlikely);
       cells.bits.textContent = t ? `${number(bits)} bits` : "–";
       note.textContent = `Seed ${seed}`;
       if (before !== undefined) {
@@ -247,18 +249,15 @@ export default {
     body.append(
       h("p", { class: "title" }, title),
       h("div", { class: `stepper${shape ? " picture" : ""}` },
-        drawing,
-        h("div", { class: "conditional" }, heading, h("div", { class: "choices" }, rows.map((row) => row.node)),
-          h("p", { class: "note" }, h("span", { class: "swatch model" }), "drawn from ", h("span", { class: "swatch own" }), "the model’s own (temperature 1)"))),
+        h("div", {}, drawing, scores),
+        h("div", {}, heading, h("div", { class: "choices" }, rows.map((row) => row.node)),
+          h("p", { class: "note" }, h("span", { class: "swatch model" }), "drawn from ", h("span", { class: "swatch own" }), "at temperature 1"))),
       h("div", { class: "presets" }, Object.values(buttons), note),
       h("div", { class: "controls" }, slider("Temperature", "temperature", { min: 0.2, max: 2, step: 0.05 }, (v) => v.toFixed(2)),
         K > 3 ? h("label", {}, h("span", {}, "Likeliest first"), h("span", { class: "control" }, sorted)) : null),
       ...(K > 3 ? [h("details", {}, h("summary", {}, "Leave out the unlikely"), h("div", { class: "controls" },
         slider("Top-k", "topK", { min: 1, max: K, step: 1 }, (v) => (v === K ? "all" : String(v))),
         slider("Nucleus (top-p)", "nucleus", { min: 0.05, max: 1, step: 0.05 }, (v) => v.toFixed(2))))] : []),
-      h("table", { class: "sums scores" },
-        h("caption", { class: "hidden" }, "Log-likelihood of what has been drawn, at temperature 1"),
-        h("tbody", {}, line("total", "Log-likelihood so far"), line("last", "the last symbol’s part"), line("bits", "per symbol"))),
       words,
     );
     restart();

@@ -358,7 +358,7 @@ def test_the_log_likelihood_is_that_of_the_model(shown, shape):
     log_prob = widgets.rounded(model).log_prob(torch.tensor([found["sequence"]]).float()).item()
     assert len(found["sequence"]) == 6 and found["log_prob"] == pytest.approx(log_prob, abs=1e-4)
     assert found["bits_per_symbol"] == pytest.approx(-log_prob / 6 / math.log(2), abs=1e-4)
-    assert page.locator(".total td").inner_text() == f"−{-log_prob:.2f} nats"
+    assert page.locator(".scores td").first.inner_text() == f"−{-log_prob:.2f} nats"
     assert page.get_by_role("button", name="Draw next").is_disabled() and page.locator(".choice:enabled").count() == 0
     assert page.locator(".pixel, .letter:not(.open)").count() == 6
     assert "6 symbols drawn. Log-likelihood −" in page.locator("[aria-live]").inner_text()
@@ -447,7 +447,10 @@ def test_an_unlikely_choice_shows(shown):
     rare, common = int(p.argmin()), int(p.argmax())
     assert p[rare] < 0.05 < p[common]
     page.locator(f'[data-symbol="{rare}"]').press("Space")
-    assert page.locator(".unlikely td").inner_text() == f"−{-p[rare].log():.2f} nats (1 in {round(1 / p[rare].item())})"
+    assert (
+        page.locator("td.unlikely").inner_text()
+        == f"−{-p[rare].log():.2f} nats, 1\u00a0in\u00a0{round(1 / p[rare].item())}"
+    )
     assert (
         page.locator(".letter:not(.open)").last.get_attribute("title") == f"{'abcde'[rare]}: {-p[rare].log():.2f} nats"
     )
