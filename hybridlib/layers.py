@@ -1,13 +1,23 @@
-"""What two or more models share: linear layers some of whose connections are forbidden.
+"""What two or more models share: plain stacks of layers, and linear layers some of whose connections are forbidden.
 
 A connection from a unit of degree a to a unit of degree b is allowed when a <= b, or a < b where ``strict`` (Germain et
 al., 2015, arXiv:1502.03509, equations 8 and 9). ``MaskedLinear`` is the textbook version for any degrees; ``Staircase``
 needs sorted degrees and does only the work that the mask leaves. Chapter 5 builds both.
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """A multilayer perceptron (B, sizes[0]) -> (B, sizes[-1]), with the activation between its linear layers."""
+    if len(sizes) < 2:
+        raise ValueError(f"a network leads from one size to another, got {sizes}; give at least two")
+    layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation())]
+    return nn.Sequential(*layers[:-1])
 
 
 def mask(in_degrees: Tensor, out_degrees: Tensor, *, strict: bool) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybridlib import datasets
+from hybridlib import datasets, molecules
 
 DIGITS = [2, 7, 4, 0, 4, 2, 7, 7, 9, 1, 9, 0]  # the first labels of the test parts
 MNIST5K = [2, 8, 0, 8, 7, 1, 0, 0, 1, 3, 2, 7]
@@ -271,6 +271,111 @@ def test_no_network(monkeypatch, cache, tmp_path):
     monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
     with pytest.raises(OSError, match=r"nltcs.train.data is not in HYBRIDLIB_DATA=.* and could not be downloaded"):
         datasets.load("nltcs")
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def smiles():
+    return datasets.load("smiles")
+
+
+def test_the_small_molecules(smiles):
+    parts = [smiles.alphabet.decode(part) for part in (smiles.train, smiles.valid, smiles.test)]
+    assert [len(part) for part in parts] == [11_872, 1000, 1000]
+    strings = [string for part in parts for string in part]
+    assert len(set(strings)) == 13_872, "no string is in two parts"
+    assert sorted(set("".join(strings))) == sorted(smiles.alphabet.characters) and len(smiles.alphabet) == 21
+    assert smiles.levels == 21 and smiles.shape == (36,) == (max(map(len, strings)) + 1,)
+    assert parts[0][:3] == ["COCCC(=O)OC", "CN(C)C(=N)N", "Cn1c(N)ccnc1=O"]  # the split is the same for ever
+    # every string is the one spelling of a molecule that belongs here
+    assert [molecules.small(string) for string in strings[::9]] == strings[::9]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ("OCC", "CCO"),  # ethanol, another spelling
+        ("C[C@H](N)C(=O)O", "CC(N)C(=O)O"),  # alanine loses its handedness
+        ("[H]C([H])([H])[H]", "C"),
+        ("C" * 12, "C" * 12),
+        ("C" * 13, None),  # too large
+        ("CCl", None),  # another element
+        ("[NH4+]", None),
+        ("[CH3]", None),  # a radical
+        ("[13CH4]", None),
+        ("C.C", None),  # two molecules
+        ("C(C", None),
+        ("CN(C)(C)(C)C", None),  # five bonds at a nitrogen
+        ("", None),
+    ],
+)
+def test_what_belongs_to_the_small_molecules(spelling, expected):
+    assert molecules.small(spelling) == expected
+
+
+def test_a_string_is_a_molecule_or_not():
+    assert molecules.canonical("OCC") == molecules.canonical("C(O)C") == "CCO"
+    assert molecules.canonical("C[C@H](N)C(=O)O") == "C[C@H](N)C(=O)O"
+    for nonsense in ("", "C(", "c1ccc", "C=C=C=C(", "F(C)C", "molecule"):
+        assert molecules.canonical(nonsense) is None
+
+
+def test_strings_and_numbers():
+    alphabet = datasets.Alphabet("CNO")
+    codes = alphabet.encode(["CO", "N"], 4)
+    assert codes.tolist() == [[1, 3, 0, 0], [2, 0, 0, 0]] and codes.dtype == torch.float32
+    assert alphabet.decode(codes) == ["CO", "N"] and len(alphabet) == 4
+    assert alphabet.decode(torch.tensor([[1, 0, 2, 2]])) == ["C"], "nothing counts after the end"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: datasets.Alphabet("CNO").encode(["CX"], 4), r"'CX' holds \['X'\]; this alphabet knows 'CNO'"),
+        (lambda: datasets.Alphabet("CNO").encode([""], 4), "'' has 0 characters; 1 to 3 fit"),
+        (lambda: datasets.Alphabet("CNO").encode(["CCCC"], 4), "'CCCC' has 4 characters; 1 to 3 fit into T = 4"),
+        (lambda: datasets.Alphabet("CNO").encode("CC", 4), r"a list of strings, got the string 'CC'"),
+        (lambda: datasets.Alphabet("CC"), "each of them once"),
+        (lambda: datasets.Alphabet(""), "needs characters"),
+        (lambda: datasets.load("smiles", binarize="threshold"), "smiles is text and cannot be binarized"),
+    ],
+)
+def test_bad_text(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_chemicals_missing_or_altered(monkeypatch, tmp_path):
+    datasets._smiles.cache_clear()
+    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install chemicals"):
+        datasets.load("smiles")
+    package = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
+    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: package)
+    with pytest.raises(OSError, match=r"chemical identifiers pubchem large.tsv is missing"):
+        datasets.load("smiles")
+
+
+@pytest.mark.parametrize("where", ["lines in a folder of one's own", "the table of the public address"])
+def test_zinc_from_either_file(monkeypatch, tmp_path, server, where):
+    strings = ["CC(C)Cl", "c1ccccc1Br"] * 10_001
+    table = "smiles,logP,qed,SAS\n" + "".join(f'"{smiles}\n",1,2,3\n' for smiles in strings)
+    lines = "".join(f"{smiles}\n" for smiles in strings)
+    monkeypatch.setattr(datasets, "_ZINC_LINES", ("zinc250k.smi", sha256(lines.encode())))
+    name = "250k_rndm_zinc_drugs_clean_3.csv"
+    address = f"http://127.0.0.1:{server.server_port}/"
+    monkeypatch.setitem(datasets._FILES, name, (address, sha256(table.encode())))
+    if where.startswith("lines"):
+        (tmp_path / "zinc250k.smi").write_text(lines)
+        monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
+    else:
+        server.answers[name] = (len(table), table.encode())
+    data = datasets.load("zinc_smiles")
+    assert [len(part) for part in (data.train, data.valid, data.test)] == [2, 10_000, 10_000]
+    found = data.alphabet.decode(torch.cat([data.train, data.valid, data.test]))
+    assert sorted(found) == sorted(strings) and bool(server.asked) != where.startswith("lines")
 
 
 # --- bad arguments --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""MADE and what it stands on: the promise every model keeps, masks, and fast versions against plain ones."""
+"""MADE and what it stands on: masks, and fast versions against plain ones. tests/test_promise.py holds the contract."""
 
 import math
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shaken import rng, shaken
 
 from hybridlib import audit
 from hybridlib.autoregressive import Autoregressive
@@ -14,96 +15,7 @@ from hybridlib.layers import MaskedLinear, Staircase, mask
 from hybridlib.made import MADE, Mixture, Pool, evenly_spaced_degrees, random_orders
 from hybridlib.outputs import Bernoulli, Categorical, Logistic, LogisticMixture, Normal
 
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def shaken(model, seed=0):
-    """The model in float64 with every parameter random and large: nothing holds by accident of a small start."""
-    generator = rng(seed)
-    model.double()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype))
-    return model.eval()
-
-
 ORDER = torch.tensor([2, 0, 4, 1, 3])
-MODELS = {
-    "fvsbn": lambda: FVSBN(5),
-    "made": lambda: MADE(5, (16,)),
-    "order": lambda: MADE(5, (16,), orders=ORDER),
-    "two layers": lambda: MADE(5, (12, 9), direct=False),
-    "residual": lambda: MADE(5, (12, 12, 12), residual=True, dropout=0.2),
-    "narrow": lambda: MADE(5, (2,)),
-    "no hidden": lambda: MADE(5, ()),
-    "one variable": lambda: MADE(1, (4,)),
-    "several orders": lambda: MADE(5, (16, 9), orders=random_orders(3, 5, generator=rng())),
-    "connectivity": lambda: MADE(5, (16, 16), orders=random_orders(3, 5, generator=rng()), connectivity=True),
-    "residual connectivity": lambda: MADE(
-        5, (9, 9), orders=random_orders(3, 5, generator=rng()), connectivity=True, residual=True
-    ),
-    "categorical": lambda: MADE(4, (16,), output=Categorical(3)),
-    "categorical orders": lambda: MADE(4, (16,), output=Categorical(3), orders=random_orders(2, 4, generator=rng())),
-    "pool": lambda: Pool([MADE(5, (8,), orders=ORDER, seed=s) for s in range(2)]),
-    "sharp pool": lambda: Pool([MADE(5, (8,), orders=ORDER)], sharpness=1.3),
-    "mixture of pools": lambda: Mixture(
-        [MADE(4, (6,)), Pool([MADE(4, (6,), orders=[3, 1, 0, 2], seed=s) for s in (1, 2)])]
-    ),
-    "mixture": lambda: Mixture([MADE(5, (8,)), MADE(5, (8,), orders=ORDER)]),
-}
-
-
-def levels(model):
-    """How many values a variable has."""
-    output = getattr(model, "output", None)
-    return output.P if isinstance(output, Categorical) else 2
-
-
-@pytest.mark.parametrize("name", MODELS)
-class TestPromise:
-    """log_prob(x) -> (B,) nats and sample(n), for every discrete model."""
-
-    def test_shapes_and_finite_gradients_to_every_parameter(self, name):
-        model = shaken(MODELS[name]())
-        x = audit.states(model.D, levels=levels(model)).double()
-        log_prob = model.log_prob(x)
-        assert log_prob.shape == (len(x),)
-        (-log_prob).mean().backward()
-        for parameter_name, p in model.named_parameters():
-            assert p.numel() == 0 or (p.grad is not None and p.grad.isfinite().all()), parameter_name
-
-    def test_probabilities_sum_to_one(self, name):
-        model = shaken(MODELS[name]())
-        assert audit.total_probability(model.log_prob, model.D, levels=levels(model)) == pytest.approx(1, abs=1e-9)
-
-    def test_samples_follow_the_probabilities(self, name):
-        model = shaken(MODELS[name]())
-        x = audit.states(model.D, levels=levels(model)).double()
-        p = model.log_prob(x).exp().detach()
-        samples = model.sample(40_000, generator=rng(1))
-        index = (samples.long() * levels(model) ** torch.arange(model.D - 1, -1, -1)).sum(1)
-        found = torch.bincount(index, minlength=len(x)) / len(samples)
-        powers = levels(model) ** torch.arange(model.D - 1, -1, -1)
-        assert torch.equal((x.long() * powers).sum(1), torch.arange(len(x)))  # states are listed in counting order
-        sigma = (p * (1 - p) / len(samples)).sqrt()
-        assert ((found - p).abs() < 5 * sigma + 1e-4).all()
-
-    def test_save_and_load(self, name, tmp_path):
-        from hybridlib import train
-
-        model = shaken(MODELS[name]())
-        x = model.sample(20, generator=rng())
-        train.save(model, tmp_path / "model.safetensors")
-        other = shaken(MODELS[name](), seed=9)
-        train.load(other, tmp_path / "model.safetensors")
-        assert torch.equal(model.log_prob(x), other.log_prob(x))
-
-    def test_one_generator_one_result(self, name):
-        model = MODELS[name]()
-        assert torch.equal(model.sample(30, generator=rng(4)), model.sample(30, generator=rng(4)))
-        assert model.sample(0).shape == (0, model.D)
 
 
 def sees(model, order=None, context=None):

@@ -29,7 +29,7 @@ PINS = ["torch==2.11.0", "numpy==2.1.3", "scipy==1.16.3", "matplotlib==3.10.0", 
 PINS += ["ipython==7.34.0", "ipykernel==6.17.1", "ipywidgets==7.7.1", "anywidget==0.9.21"]
 PINS += ["accelerate", "pandas", "requests", "safetensors", "scikit-learn", "setuptools", "tqdm"]
 # What the first cell has to fetch. Colab has some of these today; the chapters must not depend on it.
-ABSENT = ["hybridlib", "mlxtend", "pooch"]
+ABSENT = ["chemicals", "hybridlib", "mlxtend", "pooch", "rdkit"]
 UNTOUCHED = [pin.split("==")[0] for pin in PINS if "==" in pin]
 
 

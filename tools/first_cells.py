@@ -25,7 +25,7 @@ on_colab = find_spec("google") and find_spec("google.colab")
 if on_colab and not find_spec("hybridlib"):
     library = "git+{url}@{branch}"  # fmt: skip
     library = os.environ.get("HYBRIDLIB_WHEEL", library)
-    needs = "accelerate anywidget mlxtend pooch psygnal safetensors".split()
+    needs = "accelerate anywidget chemicals mlxtend pooch psygnal rdkit safetensors".split()
     missing = [name for name in needs if not find_spec(name)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, library, *missing], check=True)"""

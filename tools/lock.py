@@ -24,7 +24,9 @@ def main() -> None:
     if sys.version_info[:2] != (3, 11):
         sys.exit("Lock with the oldest Python the book supports: make lock PYTHON=python3.11")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-"]
-    report = subprocess.run([*command, f"{ROOT}[book,dev]", *sys.argv[1:]], check=True, stdout=subprocess.PIPE)
+    report = subprocess.run(
+        [*command, f"{ROOT}[book,molecules,dev]", *sys.argv[1:]], check=True, stdout=subprocess.PIPE
+    )
     metadata = [entry["metadata"] for entry in json.loads(report.stdout)["install"]]
     pins = {
         re.sub(r"[-_.]+", "-", package["name"]).lower(): package["version"].split("+")[0]

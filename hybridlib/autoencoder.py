@@ -1,0 +1,81 @@
+"""Autoencoders: one network that gives its input back by way of a code, from clean inputs or from spoiled ones.
+
+Bourlard & Kamp (1988), "Auto-association by multilayer perceptrons and singular value decomposition"; Vincent et al.
+(2008), "Extracting and composing robust features with denoising autoencoders". Chapter 3 builds them.
+"""
+
+import torch
+from torch import Tensor, nn
+
+KINDS = "gaussian", "mask", "flip"
+
+
+class Autoencoder(nn.Module):
+    """x̂ = decoder(encoder(x)): no probability, only an error |x - x̂|^2.
+
+    ``encoder`` (B, D) -> (B, Z) and ``decoder`` (B, Z) -> (B, D) are any two networks.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code: (B, D) -> (B, Z)."""
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The reconstruction of a code: (B, Z) -> (B, D)."""
+        return self.decoder(z)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction of an example: (B, D) -> (B, D)."""
+        return self.decode(self.encode(x))
+
+    def error(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Squared error |x - x̂|^2, summed over variables: (B, D) -> (B,). ``seen`` (B, D) is what the encoder reads.
+
+        A denoising autoencoder reads a spoiled ``seen`` and is judged by the clean x. ValueError for NaN, infinities,
+        or two shapes that differ.
+        """
+        seen = x if seen is None else seen
+        if x.dim() != 2 or seen.shape != x.shape:
+            raise ValueError(
+                f"x and what the encoder sees need one shape (B, D), got {tuple(x.shape)}, {tuple(seen.shape)}"
+            )
+        if not (torch.isfinite(x).all() and torch.isfinite(seen).all()):
+            raise ValueError("the data hold NaN or infinite entries; remove them")
+        return (x - self(seen)).square().sum(-1)
+
+
+def corrupt(x: Tensor, amount: float, *, kind: str = "gaussian", generator: torch.Generator | None = None) -> Tensor:
+    """Spoil examples for a denoising autoencoder: (B, D) -> (B, D).
+
+    kind "gaussian" adds noise of standard deviation ``amount``; "mask" sets a share ``amount`` of the entries to 0;
+    "flip" turns a share of the bits over. ValueError for another kind, a negative amount, a share above 1.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}")
+    if not 0 <= amount < float("inf") or (kind != "gaussian" and amount > 1):
+        raise ValueError(f"amount is {amount}; it must be at least 0, and at most 1 where it is a share of the entries")
+    if kind == "gaussian":
+        return x + amount * _random(torch.randn, x, generator)
+    hit = _random(torch.rand, x, generator) < amount
+    return torch.where(hit, 1 - x if kind == "flip" else torch.zeros_like(x), x)
+
+
+def _random(draw, x, generator):
+    """Random numbers of the shape of x, drawn where the generator lives."""
+    where = x.device if generator is None else generator.device
+    return draw(x.shape, generator=generator, device=where, dtype=x.dtype).to(x.device)
+
+
+def largest_angle(A: Tensor, B: Tensor) -> float:
+    """The largest principal angle between the column spaces of A (D, Z) and B (D, Z), in radian: 0 where they agree.
+
+    Björck & Golub (1973). Computed from its sine, because a cosine near 1 has lost half of the digits.
+    """
+    Q, _ = torch.linalg.qr(A.double())
+    R, _ = torch.linalg.qr(B.double())
+    sine = torch.linalg.matrix_norm(R - Q @ (Q.T @ R), 2)  # what of R lies outside the span of Q
+    return sine.clamp(max=1).asin().item()

@@ -1,0 +1,130 @@
+"""The variational autoencoder: a random code between encoder and decoder, trained on a bound of log p(x).
+
+Kingma & Welling (2014), "Auto-encoding variational Bayes", arXiv:1312.6114; Rezende, Mohamed & Wierstra (2014),
+arXiv:1401.4082; bounds of K samples: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519. Chapter 3 builds it.
+"""
+
+import math
+
+import torch
+from torch import Tensor, distributions, nn
+
+from .autoregressive import Autoregressive, sampling
+from .outputs import Bernoulli, Output, bounded
+
+
+class VAE(nn.Module):
+    """p(x) = ∫ N(z; 0, I) p(x | z) dz, bounded with q(z | x) = N(z; mean(x), scale(x)^2).
+
+    ``encoder``  (B, D) -> (B, 2 Z): mean and (bounded) log-scale of q(z | x)
+    ``decoder``  (B, Z) -> (B, D P): numbers of p(x | z), whose variables are independent given z; or an autoregressive
+                 model with a context of Z numbers, such as MADE(D, context=Z)
+    ``output``   what the decoder's numbers mean (``hybridlib.outputs``); Bernoulli by default
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, Z: int, *, output: Output | None = None):
+        super().__init__()
+        self.encoder, self.decoder, self.Z = encoder, decoder, Z
+        self.chained = isinstance(decoder, Autoregressive)
+        if self.chained and decoder.context != Z:
+            raise ValueError(
+                f"the decoder takes a context of {decoder.context} numbers, z has Z = {Z}; make them agree"
+            )
+        self.output = decoder.output if self.chained else output or Bernoulli()
+
+    def encode(self, x: Tensor) -> distributions.Distribution:
+        """q(z | x): (B, D) -> Normal with batch shape (B,), event shape (Z,). ValueError for what is no data."""
+        x = self._checked(x)
+        numbers = self.encoder(x)
+        if numbers.shape != (len(x), 2 * self.Z):
+            raise ValueError(f"the encoder gave {tuple(numbers.shape)}, not ({len(x)}, 2 Z = {2 * self.Z})")
+        mean, log_scale = numbers.chunk(2, -1)
+        return distributions.Independent(distributions.Normal(mean, bounded(log_scale).exp(), validate_args=False), 1)
+
+    def prior(self, n: int = 1) -> distributions.Distribution:
+        """p(z) = N(0, I): batch shape (n,), event shape (Z,)."""
+        zero = next(self.parameters()).new_zeros(n, self.Z)
+        return distributions.Independent(distributions.Normal(zero, torch.ones_like(zero), validate_args=False), 1)
+
+    def decode(self, z: Tensor) -> distributions.Distribution:
+        """p(x | z): (B, Z) -> distribution with batch shape (B,), event shape (D,); factorized decoders only."""
+        if self.chained:
+            raise ValueError("the conditionals of an autoregressive decoder need x too: use log_likelihood(x, z)")
+        return distributions.Independent(self.output.distribution(self._theta(z)), 1, validate_args=False)
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z), nats: (B, D), (B, Z) -> (B,)."""
+        return self.decoder.log_prob(x, z) if self.chained else self.decode(z).log_prob(x)
+
+    def terms(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """The two halves of the ELBO for one z ~ q(z | x): log p(x | z) (B,), and KL(q(z | x) || p(z)) (B, Z).
+
+        The divergence is in closed form, (mean^2 + scale^2 - 1) / 2 - log scale for each latent variable.
+        """
+        q = self.encode(x).base_dist
+        kl = (q.loc.square() + q.scale.square() - 1) / 2 - q.scale.log()
+        return self.log_likelihood(self._checked(x), q.loc + q.scale * self._noise(q.loc, generator)), kl
+
+    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """E_q[log p(x | z)] - KL(q(z | x) || p(z)) <= log p(x), by one z: (B, D) -> (B,), nats."""
+        reconstruction, kl = self.terms(x, generator=generator)
+        return reconstruction - kl.sum(-1)
+
+    def log_weights(self, x: Tensor, K: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """log p(x | z) + log p(z) - log q(z | x) for K samples z ~ q(z | x): (B, D) -> (K, B), nats."""
+        if K < 1:
+            raise ValueError(f"a bound needs at least one sample, got K = {K}")
+        q = self.encode(x)
+        mean, scale = q.base_dist.loc, q.base_dist.scale
+        z = mean + scale * self._noise(mean.expand(K, -1, -1), generator)  # (K, B, Z)
+        likelihood = self.log_likelihood(self._checked(x).repeat(K, 1), z.flatten(0, 1)).view(K, len(x))
+        return likelihood + self.prior().log_prob(z) - q.log_prob(z)
+
+    def importance_bound(self, x: Tensor, K: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """log 1/K sum_k w_k with these weights w: (B, D) -> (B,), nats. Its mean is below log p(x) and rises with K."""
+        return self.log_weights(x, K, generator=generator).logsumexp(0) - math.log(K)
+
+    def log_prob_on_grid(self, x: Tensor, *, points: int = 201, reach: float = 7.0) -> Tensor:
+        """log p(x) by quadrature over z in [-reach, reach]^Z: (B, D) -> (B,), nats. For Z = 1 or 2, else ValueError.
+
+        The trapezoidal rule: for smooth decoders its error vanishes fast as ``points`` grow, for ReLU's kinks slowly.
+        """
+        if self.Z > 2:
+            raise ValueError(f"a grid in Z = {self.Z} dimensions has too many points; use importance_bound")
+        x = self._checked(x)
+        line = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
+        grid = torch.cartesian_prod(*[line] * self.Z).view(-1, self.Z)
+        log_mass = self.prior().log_prob(grid) + self.Z * math.log(2 * reach / (points - 1))
+        parts = zip(grid.split(max(1, 200_000 // len(x))), log_mass.split(max(1, 200_000 // len(x))))
+        sums = [
+            (
+                self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), -1) + m[:, None]
+            ).logsumexp(0)
+            for z, m in parts
+        ]
+        return torch.stack(sums).logsumexp(0)
+
+    @sampling
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D): z from the prior, then x from p(x | z)."""
+        if n < 0:
+            raise ValueError(f"the number of samples must not be negative, got {n}")
+        z = self._noise(self.prior(n).mean, generator)
+        if self.chained:
+            return self.decoder.sample(n, context=z, generator=generator)
+        theta = self._theta(z)
+        return self.output.pick(theta, self._noise(theta[..., 0], generator, torch.rand))
+
+    def _theta(self, z: Tensor) -> Tensor:
+        """The decoder's numbers: (B, Z) -> (B, D, P)."""
+        return self.decoder(z).unflatten(-1, (-1, self.output.P))
+
+    def _noise(self, like: Tensor, generator: torch.Generator | None, draw=torch.randn) -> Tensor:
+        where = like.device if generator is None else generator.device
+        return draw(like.shape, generator=generator, device=where, dtype=like.dtype).to(like.device)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        if x.dim() != 2:
+            raise ValueError(f"VAE needs data of shape (B, D), got {tuple(x.shape)}")
+        self.output.check(x)
+        return x.to(next(self.parameters()).dtype)
