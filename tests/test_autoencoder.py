@@ -88,6 +88,8 @@ def test_a_probe_reads_what_is_linear_and_guesses_what_is_not():
     accuracy, error = comparison.probe(features, (linear[:1000], linear[1000:]))
     assert accuracy > 0.95 and error == pytest.approx((accuracy * (1 - accuracy) / 200) ** 0.5)
     assert 0.35 < comparison.probe(features, (knot[:1000], knot[1000:]))[0] < 0.65
+    few = x[:4], x[1000:]  # four rows in five dimensions can be told apart whatever their labels: test rows decide
+    assert comparison.probe(few, (torch.tensor([0, 1, 0, 1]), linear[1000:]))[0] < 0.95
 
 
 X = torch.zeros(4, 3)

@@ -60,3 +60,9 @@ def test_a_row_is_of_the_test_rows():
         log_p = model.log_prob(data.test)
     assert row["NLL (nats)"] == pytest.approx(-log_p.mean().item(), rel=1e-6)
     assert row["±"] == pytest.approx(log_p.std().item() / len(data.test) ** 0.5, rel=1e-5)
+
+
+def test_a_row_of_a_bound_is_of_the_bound():
+    data = datasets.load("digits", binarize="threshold")
+    row = comparison.row("two nats less", Independent(64), data, seconds=0, log_prob=lambda m, x: m.log_prob(x) - 2)
+    assert row["NLL (nats)"] == pytest.approx(64 * math.log(2) + 2, rel=1e-6)
