@@ -80,10 +80,14 @@ class Transformer(Autoregressive):
                     nn.init.zeros_(p)
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Logits of every step in one pass: (B, T) -> (B, T, K)."""
+        """Logits of every step in one pass: (B, T) -> (B, T, K); none is computed where all are over."""
         before = F.pad(x.long()[:, :-1], (1, 0), value=self.K)
-        theta, _ = self._logits(before, torch.arange(self.T, device=x.device))
-        return theta if self.end is None else self._after_end(theta, before)
+        steps = torch.arange(self.T, device=x.device)
+        if self.end is None:
+            return self._logits(before, steps)[0]
+        t = int(((before != self.end).any(0) * (steps + 1)).max())  # steps up to the longest sequence's end
+        theta, _ = self._logits(before[:, :t], steps[:t])
+        return self._after_end(F.pad(theta, (0, 0, 0, self.T - t)), before)
 
     @sampling
     def sample(

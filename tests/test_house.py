@@ -33,7 +33,7 @@ ARROWS = {
     "molecules": set(),
     "datasets": {"molecules"},
     "train": set(),
-    "recipes": {"autoregressive", "datasets", "made", "outputs", "train"},
+    "recipes": {"datasets", "made", "molecules", "train", "transformer", "vae"},
     # leaves: no model imports them
     "audit": set(),
     "comparison": {"train"},
