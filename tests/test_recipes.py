@@ -13,7 +13,7 @@ from hybridlib.made import MADE
 ROOT = Path(__file__).resolve().parent.parent
 # test negative log-likelihood in nats that a full run must not exceed
 MIXTURES = {"made_dna": 79.6, "mushrooms": 9.66, "nltcs": 6.0, "plants": 12.5, "static_mnist": 88.0}
-SINGLE = {"static_vae": 88.0, "static_transformer": 95.0, "zinc_smiles": 27.5}
+SINGLE = {"static_vae": 88.0, "static_transformer": 84.5, "zinc_smiles": 27.5}
 GOALS = MIXTURES | SINGLE
 SMALL = {  # arguments that make a recipe take seconds
     "static_vae": {"channels": 16, "Z": 4, "epochs": 6, "samples": 50},
