@@ -173,6 +173,55 @@ def sample_test(sample, log_prob, D, *, levels=2, n=20_000, generator=None):
     return torch.special.gammaincc(torch.tensor(freedom / 2).double(), chi_square / 2).item(), distance
 
 
+@torch.no_grad()
+def total_density(density, lower, upper, *, points=400):
+    """Integral of a density over a box by the midpoint rule: a float, 1 where the box holds everything.
+
+    density: log-density, (B, D) -> (B,), nats. lower, upper: corners of the box, (D,), for D = 1 or 2.
+    """
+    lower, upper = torch.as_tensor(lower), torch.as_tensor(upper)
+    D = len(lower)
+    if D not in (1, 2) or len(upper) != D or not (lower < upper).all():
+        raise ValueError(
+            f"a box has two corners (D,), lower < upper, D = 1 or 2; got {lower.tolist()}, {upper.tolist()}"
+        )
+    steps = (torch.arange(points) + 0.5) / points
+    grid = torch.cartesian_prod(*[steps] * D).view(-1, D) * (upper - lower) + lower
+    total = sum(density(part).double().exp().sum().item() for part in grid.split(10_000))
+    return total * ((upper - lower) / points).prod().item()
+
+
+# --- Invertible maps -------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def inverse_error(transform, x, *context):
+    """Largest |inverse(forward(x)) - x|, or |sum of the two log-determinants| if that is larger: a float.
+
+    transform: `hybridlib.flows`; x: (B, D). Rounding alone leaves about 1e-12 in 64 bits, 1e-4 in 32.
+    """
+    z, log_det = transform(x, *context)
+    back, log_det_back = transform.inverse(z, *context)
+    return torch.cat([(back - x).abs().flatten(), (log_det + log_det_back).abs()]).max().item()
+
+
+def jacobians(transform, x, *context):
+    """Derivatives dz/dx of a transform at every point by automatic differentiation: (B, D) -> (B, D, D)."""
+    x = x.detach().requires_grad_()
+    z, _ = transform(x, *context)
+    rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in z.unbind(-1)]
+    return torch.stack(rows, 1)
+
+
+def log_det_error(transform, x, *context):
+    """Largest difference between the log-determinant that a transform reports and that of its `jacobians`: a float."""
+    expected = torch.linalg.slogdet(jacobians(transform, x, *context)).logabsdet
+    return (transform(x, *context)[1] - expected).abs().max().item()
+
+
+# --- Training and starting points ------------------------------------------------------------------------------------
+
+
 def zeroed(model):
     """A copy with all parameters zero: its conditionals should be fair coins, D ln(levels) nats for every state."""
     return _scaled(model, 0)

@@ -7,6 +7,8 @@ Bourlard & Kamp (1988), "Auto-association by multilayer perceptrons and singular
 import torch
 from torch import Tensor, nn
 
+from .noise import draw
+
 KINDS = "gaussian", "mask", "flip"
 
 
@@ -59,15 +61,9 @@ def corrupt(x: Tensor, amount: float, *, kind: str = "gaussian", generator: torc
     if not 0 <= amount < float("inf") or (kind != "gaussian" and amount > 1):
         raise ValueError(f"amount is {amount}; it must be at least 0, and at most 1 where it is a share of the entries")
     if kind == "gaussian":
-        return x + amount * _random(torch.randn, x, generator)
-    hit = _random(torch.rand, x, generator) < amount
+        return x + amount * draw(torch.randn, x.shape, like=x, generator=generator)
+    hit = draw(torch.rand, x.shape, like=x, generator=generator) < amount
     return torch.where(hit, 1 - x if kind == "flip" else torch.zeros_like(x), x)
-
-
-def _random(draw, x, generator):
-    """Random numbers of the shape of x, drawn where the generator lives."""
-    where = x.device if generator is None else generator.device
-    return draw(x.shape, generator=generator, device=where, dtype=x.dtype).to(x.device)
 
 
 def largest_angle(A: Tensor, B: Tensor) -> float:

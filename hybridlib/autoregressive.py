@@ -9,6 +9,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
+from .noise import draw
 from .outputs import Bernoulli, Output
 
 
@@ -73,21 +74,25 @@ class Autoregressive(nn.Module):
     @sampling
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D), one variable after the other: D full passes. ``context`` is (n, C) where p(x | c)."""
-        u = self._uniforms(n, generator, context)
-        x = torch.zeros_like(u)
+        return self.generate(self._uniforms(n, generator, context), self.output.pick, context)
+
+    def generate(self, noise: Tensor, pick, context: Tensor | None = None) -> Tensor:
+        """x_d = pick(theta_d(x_before(d)), noise_d), one variable after the other: (B, D) -> (B, D) by D full passes.
+
+        With ``pick`` an inverse distribution function and uniform noise it samples; chapter 7 inverts flows with it.
+        Gradients pass.
+        """
+        x = torch.zeros_like(noise)
         for d in self.order.tolist():
-            x[:, d] = self.output.pick(self.theta(x, context)[:, d], u[:, d])
+            value = pick(self.theta(x, context)[:, d], noise[:, d])
+            x = x.clone() if torch.is_grad_enabled() else x  # a backward pass needs every stage as it was
+            x[:, d] = value
         return x
 
     def _uniforms(self, n: int, generator: torch.Generator | None, context: Tensor | None = None) -> Tensor:
         """The randomness of n samples, (n, D): variable d is decided by column d, whatever the sampler."""
-        if n < 0:
-            raise ValueError(f"the number of samples must not be negative, got {n}")
         self._check_context(n, context)
-        like = next(self.parameters())
-        # drawn where the generator lives, so that one seed gives the same samples on every device
-        where = like.device if generator is None else generator.device
-        return torch.rand(n, self.D, generator=generator, device=where, dtype=like.dtype).to(like.device)
+        return draw(torch.rand, (n, self.D), like=next(self.parameters()), generator=generator)
 
     def _checked(self, x: Tensor, context: Tensor | None) -> Tensor:
         """x in the model's own precision, after checking shape and values."""

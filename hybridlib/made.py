@@ -192,6 +192,17 @@ class MADE(Autoregressive):
         """The same samples by D full passes: the textbook's way, and the oracle of ``sample``."""
         return self._sample(n, context, generator, self._full_passes)
 
+    def generate(self, noise: Tensor, pick, context: Tensor | None = None) -> Tensor:
+        """x_d = pick(theta_d(x_before(d)), noise_d) in the first order, each hidden unit computed once.
+
+        (B, D) -> (B, D), as of a model in eval mode. Where a gradient is wanted, by D full passes.
+        """
+        inputs = noise, context, *self.parameters()
+        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+            return super().generate(noise, pick, context)
+        with torch.no_grad():
+            return self._frontier(noise, context, None, pick=pick)
+
     @sampling
     def inpaint(self, x: Tensor, known: Tensor, *, context=None, generator: torch.Generator | None = None) -> Tensor:
         """Fill in the variables that are not known: (B, D) and known (D,) bool -> (B, D), a sample of p(x | x_known).
@@ -242,7 +253,7 @@ class MADE(Autoregressive):
             x[:, d] = self.output.pick(self.theta(x, context, order)[:, d], u[:, d])
         return x
 
-    def _frontier(self, u: Tensor, context: Tensor | None, order, given: Tensor | None = None) -> Tensor:
+    def _frontier(self, u: Tensor, context: Tensor | None, order, given: Tensor | None = None, pick=None) -> Tensor:
         """Uniforms (n, D) -> samples (n, D), with the first variables ``given`` (n, K) if so wanted.
 
         Units are sorted by degree. Once the first t variables are known, exactly the units of degree <= t are final:
@@ -288,7 +299,7 @@ class MADE(Autoregressive):
                 for W, _, i in heads:
                     since = slice(began[i], final[i][t])
                     row.addmm_(W[t * P : (t + 1) * P, since], sources[i][since])
-                result[t] = self.output.pick(row.t(), u[t])
+                result[t] = (pick or self.output.pick)(row.t(), u[t])
             inputs[C + t * w : C + (t + 1) * w] = self.output.encode(result[t][:, None])[:, 0].t()
             if (t + 1) % block == 0:
                 began = [C + (t + 1) * w] + [f[t] for f in final[1:]]

@@ -54,14 +54,14 @@ class Categorical:
 
     def encode(self, x: Tensor) -> Tensor:
         """One-hot: (B, D) -> (B, D, K)."""
-        return F.one_hot(x.long(), self.P).to(x.dtype if x.is_floating_point() else torch.get_default_dtype())
+        return F.one_hot(x.long(), self.width).to(x.dtype if x.is_floating_point() else torch.get_default_dtype())
 
     def check(self, x: Tensor) -> None:
         """Raise ValueError unless every entry is a whole number in 0..K-1."""
-        good = (x >= 0) & (x < self.P) & (x == x.round())
+        good = (x >= 0) & (x < self.width) & (x == x.round())
         if not good.all():
             raise ValueError(
-                f"a Categorical model with K = {self.P} needs whole numbers 0..{self.P - 1}, "
+                f"a categorical model with K = {self.width} needs whole numbers 0..{self.width - 1}, "
                 f"found {x[~good][0].item():g}; round or re-level the data first"
             )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributions, nn
 
 from .autoregressive import Autoregressive, sampling
+from .noise import draw
 from .outputs import Bernoulli, Output, bounded
 
 
@@ -63,7 +64,8 @@ class VAE(nn.Module):
         """
         q = self.encode(x).base_dist
         kl = (q.loc.square() + q.scale.square() - 1) / 2 - q.scale.log()
-        return self.log_likelihood(self._checked(x), q.loc + q.scale * self._noise(q.loc, generator)), kl
+        z = q.loc + q.scale * draw(torch.randn, q.loc.shape, like=q.loc, generator=generator)
+        return self.log_likelihood(x.to(z.dtype), z), kl
 
     def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """E_q[log p(x | z)] - KL(q(z | x) || p(z)) <= log p(x), by one z: (B, D) -> (B,), nats."""
@@ -76,8 +78,8 @@ class VAE(nn.Module):
             raise ValueError(f"a bound needs at least one sample, got K = {K}")
         q = self.encode(x)
         mean, scale = q.base_dist.loc, q.base_dist.scale
-        z = mean + scale * self._noise(mean.expand(K, -1, -1), generator)  # (K, B, Z)
-        likelihood = self.log_likelihood(self._checked(x).repeat(K, 1), z.flatten(0, 1)).view(K, len(x))
+        z = mean + scale * draw(torch.randn, (K, *mean.shape), like=mean, generator=generator)  # (K, B, Z)
+        likelihood = self.log_likelihood(x.to(z.dtype).repeat(K, 1), z.flatten(0, 1)).view(K, len(x))
         return likelihood + self.prior().log_prob(z) - q.log_prob(z)
 
     def importance_bound(self, x: Tensor, K: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -107,21 +109,15 @@ class VAE(nn.Module):
     @sampling
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D): z from the prior, then x from p(x | z)."""
-        if n < 0:
-            raise ValueError(f"the number of samples must not be negative, got {n}")
-        z = self._noise(self.prior(n).mean, generator)
+        z = draw(torch.randn, (n, self.Z), like=next(self.parameters()), generator=generator)
         if self.chained:
             return self.decoder.sample(n, context=z, generator=generator)
         theta = self._theta(z)
-        return self.output.pick(theta, self._noise(theta[..., 0], generator, torch.rand))
+        return self.output.pick(theta, draw(torch.rand, theta.shape[:-1], like=theta, generator=generator))
 
     def _theta(self, z: Tensor) -> Tensor:
         """The decoder's numbers: (B, Z) -> (B, D, P)."""
         return self.decoder(z).unflatten(-1, (-1, self.output.P))
-
-    def _noise(self, like: Tensor, generator: torch.Generator | None, draw=torch.randn) -> Tensor:
-        where = like.device if generator is None else generator.device
-        return draw(like.shape, generator=generator, device=where, dtype=like.dtype).to(like.device)
 
     def _checked(self, x: Tensor) -> Tensor:
         if x.dim() != 2:

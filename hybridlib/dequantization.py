@@ -1,0 +1,207 @@
+"""Dequantization: a continuous density for discrete data, what its bound says, and what it costs.
+
+Uria, Murray & Larochelle (2013), arXiv:1306.0186 (uniform noise); Theis, van den Oord & Bethge (2016), arXiv:1511.01844
+(the bound); Ho et al. (2019), arXiv:1902.00275 (variational). Argmax decoding of Gaussians: Thurstone (1927), today the
+multinomial probit. Chapter 8 builds it.
+
+Data have whole numbers 0 .. levels - 1. Noise of width w turns x into v in the cell [x, x + w)^D, of volume w^D, and the
+density models y = v / levels, so that p(v) = p(y) / levels^D.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributions, nn
+from torch.distributions import constraints
+
+from .autoregressive import Autoregressive, sampling
+from .flows import Flow, iaf
+from .noise import draw
+from .outputs import Categorical, bounded
+
+
+def bits_per_dim(log_prob: Tensor, D: int) -> Tensor:
+    """log P(x) in nats -> bits per variable, -log2 P(x) / D: (B,) -> (B,)."""
+    return -log_prob / (D * math.log(2))
+
+
+def _width(w: float) -> float:
+    if not 0 < w <= 1:
+        raise ValueError(f"the noise has width w = {w}; it must lie in (0, 1], for wider cells overlap")
+    return float(w)
+
+
+class UniformDequantizer(nn.Module):
+    """q(v | x) uniform on [x, x + w)^D: log q = -D log w."""
+
+    def __init__(self, w: float = 1.0):
+        super().__init__()
+        self.w = _width(w)
+
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> noise v - x in [0, w) (B, D), log q(v | x) (B,), nats."""
+        noise = self.w * draw(torch.rand, x.shape, like=x, generator=generator)
+        return noise, x.new_full((len(x),), -x.shape[1] * math.log(self.w))
+
+
+class VariationalDequantizer(nn.Module):
+    """q(v | x) by a conditional flow: v - x = w sigmoid(e), e from a flow over the line with the context x.
+
+    ``flow`` needs ``context=D`` and a fast inverse, such as iaf or realnvp; a small iaf unless given.
+    """
+
+    def __init__(self, D: int, levels: int, *, flow: Flow | None = None, w: float = 1.0):
+        super().__init__()
+        self.flow, self.levels, self.w = flow or iaf(D, 2, (64,), context=D), levels, _width(w)
+        if (self.flow.D, self.flow.context) != (D, D):
+            raise ValueError(
+                f"the noise of D = {D} variables needs a flow of {D} variables with context={D}, "
+                f"got {self.flow.D} with context={self.flow.context}"
+            )
+
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> noise v - x in (0, w) (B, D), log q(v | x) (B,), nats. Gradients pass through both."""
+        context = 2 * x / (self.levels - 1) - 1
+        e, log_q = self.flow.draw(len(x), context=context, generator=generator)
+        log_slope = F.logsigmoid(e) + F.logsigmoid(-e) + math.log(self.w)  # of v against e
+        # in float32 a sigmoid can round up to 1: that v would lie in the next cell
+        noise = self.w * e.sigmoid().clamp(max=1 - torch.finfo(e.dtype).eps)
+        return noise, log_q - log_slope.sum(-1)
+
+
+class Dequantized(nn.Module):
+    """P(x) = integral of p(v) over the cell [x, x + w)^D, bounded by E_q[log p(v) - log q(v | x)].
+
+    ``density``      of y = v / levels: ``log_prob(y) -> (B,)`` and ``sample(n)``, such as a Flow or a MADE with a
+                     continuous output
+    ``levels``       how many values a variable has
+    ``dequantizer``  uniform noise of width 1 unless given
+    """
+
+    def __init__(self, density: nn.Module, levels: int, dequantizer: nn.Module | None = None):
+        super().__init__()
+        if levels < 2 or levels != int(levels):
+            raise ValueError(f"discrete data have a whole number of levels, at least 2, got {levels}")
+        self.density, self.levels, self.D = density, int(levels), density.D
+        self.dequantizer = UniformDequantizer() if dequantizer is None else dequantizer
+
+    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """log p(v) - log q(v | x) for one v ~ q: (B, D) -> (B,), nats. Its mean is at most log P(x)."""
+        x = self._checked(x)
+        noise, log_q = self.dequantizer(x, generator=generator)
+        return self._log_density(x + noise) - log_q
+
+    def importance_bound(self, x: Tensor, K: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """log 1/K sum_k p(v_k) / q(v_k | x): (B, D) -> (B,), nats. Its mean is at most log P(x) and rises with K."""
+        if K < 1:
+            raise ValueError(f"a bound needs at least one sample, got K = {K}")
+        return torch.stack([self.elbo(x, generator=generator) for _ in range(K)]).logsumexp(0) - math.log(K)
+
+    def log_prob_on_grid(self, x: Tensor, *, points: int = 100) -> Tensor:
+        """log P(x) by the midpoint rule over each cell: (B, D) -> (B,), nats. For D = 1 or 2, else ValueError."""
+        if self.D > 2:
+            raise ValueError(f"a grid in D = {self.D} dimensions has too many points; use importance_bound")
+        x, w = self._checked(x), self.dequantizer.w
+        line = w * (torch.arange(points, dtype=x.dtype, device=x.device) + 0.5) / points
+        grid = torch.cartesian_prod(*[line] * self.D).view(-1, self.D)
+        log_p = torch.stack([self._log_density(x + noise) for noise in grid])
+        return log_p.logsumexp(0) + self.D * math.log(w / points)
+
+    @sampling
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D): v from the density, rounded down, into the range of the levels."""
+        v = self.levels * self.density.sample(n, generator=generator)
+        return v.floor().clamp(0, self.levels - 1)
+
+    def _log_density(self, v: Tensor) -> Tensor:
+        """log p(v) = log p(y) - D log levels: the scaling to [0, 1] has a volume too."""
+        return self.density.log_prob(v / self.levels) - self.D * math.log(self.levels)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        if x.dim() != 2 or x.shape[1] != self.D:
+            raise ValueError(f"this model needs data of shape (B, {self.D}), got {tuple(x.shape)}")
+        good = (x >= 0) & (x < self.levels) & (x == x.round())
+        if not good.all():
+            raise ValueError(
+                f"data of {self.levels} levels hold whole numbers 0..{self.levels - 1}, found {x[~good][0].item():g}; "
+                "round or re-level them, and leave the noise to the dequantizer"
+            )
+        return x.to(next(self.parameters()).dtype)
+
+
+class ArgmaxNormal(distributions.Distribution):
+    """x = argmax_k y_k with independent y_k ~ N(loc_k, scale_k): a discrete distribution, the multinomial probit.
+
+    P(x = k) = integral N(t; 0, 1) prod_{j != k} Phi((loc_k + scale_k t - loc_j) / scale_j) dt, by the trapezoidal rule
+    on ``points`` places in [-9, 9]. It is exact to rounding while no scale is much smaller than the spacing times the
+    largest (1e-6 for ratios up to 9).
+    """
+
+    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
+    support = constraints.nonnegative_integer
+
+    def __init__(self, loc: Tensor, scale: Tensor, *, points: int = 128):
+        self.loc, self.scale, self.points = *torch.broadcast_tensors(loc, scale), points
+        super().__init__(self.loc.shape[:-1], validate_args=False)
+
+    @property
+    def logits(self) -> Tensor:
+        """log P(x = k) for every k: (..., K), nats. They need no normalization."""
+        K = self.loc.shape[-1]
+        return torch.stack(
+            [self.log_prob(torch.full(self.batch_shape, k, device=self.loc.device)) for k in range(K)], -1
+        )
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log P(x = value), nats: (...) -> (...)."""
+        t = torch.linspace(-9, 9, self.points, dtype=self.loc.dtype, device=self.loc.device)
+        k = value.long().unsqueeze(-1)
+        at = self.loc.gather(-1, k) + self.scale.gather(-1, k) * t  # (..., points)
+        below = torch.special.log_ndtr((at.unsqueeze(-2) - self.loc.unsqueeze(-1)) / self.scale.unsqueeze(-1))
+        others = torch.ones_like(self.loc, dtype=torch.bool).scatter(-1, k, False).unsqueeze(-1)
+        log_weight = -(t.square() + math.log(2 * math.pi)) / 2 + math.log(18 / (self.points - 1))
+        return (torch.where(others, below, 0).sum(-2) + log_weight).logsumexp(-1)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
+        """Samples of shape sample_shape + batch shape, by Gaussian noise and argmax."""
+        shape = torch.Size(sample_shape) + self.loc.shape
+        return (self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)).argmax(-1)
+
+    def elbo(self, value: Tensor, *, w: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+        """Bound of log P(x = value) by noise u ~ U[0, w)^K: log N(onehot + u; loc, scale) + K log w, nats, (...)."""
+        y = F.one_hot(value.long(), self.loc.shape[-1]).to(self.loc)
+        y = y + _width(w) * draw(torch.rand, y.shape, like=y, generator=generator)
+        log_p = -((y - self.loc) / self.scale).square() / 2 - self.scale.log() - math.log(2 * math.pi) / 2
+        return (log_p + math.log(w)).sum(-1)
+
+
+class Argmax(Categorical):
+    """The output of an autoregressive model whose categories are decided by the largest of K Gaussians.
+
+    theta holds K means and K log-scales. The scales lie in 0.3 e^(-1.1) .. 0.3 e^(1.1), which holds what noise of width
+    0.5 to 1 asks for, and keeps the integral of `ArgmaxNormal` exact.
+    """
+
+    def __init__(self, K: int):
+        super().__init__(K)
+        self.P = 2 * K
+
+    def distribution(self, theta: Tensor) -> ArgmaxNormal:
+        """(B, D, 2K) -> ArgmaxNormal with batch shape (B, D)."""
+        loc, log_scale = theta.chunk(2, -1)
+        return ArgmaxNormal(loc, 0.3 * bounded(log_scale, 1.1).exp())
+
+    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+        """Inverse transform on the exact probabilities: one uniform a variable."""
+        return super().pick(self.distribution(theta).logits, u)
+
+
+def argmax_elbo(
+    model: Autoregressive, x: Tensor, *, w: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """The dequantized bound of a model whose output is `Argmax`: (B, D) -> (B,), nats, at most model.log_prob(x).
+
+    Each variable is a one-hot vector plus noise, a Gaussian given the *discrete* variables before it, as in GraphAF.
+    """
+    return model(model._checked(x, None)).elbo(x, w=w, generator=generator).sum(-1)

@@ -1,0 +1,350 @@
+"""Normalizing flows: a density by an invertible map to noise, and samples by its inverse.
+
+Change of variables: log p(x) = log N(z; 0, I) + log |det dz/dx| with z = f(x). Autoregressive flows: Kingma et al. (2016),
+arXiv:1606.04934 (IAF); Papamakarios, Pavlakou & Murray (2017), arXiv:1705.07057 (MAF). Coupling: Dinh, Sohl-Dickstein &
+Bengio (2017), arXiv:1605.08803 (RealNVP). Splines: Durkan et al. (2019), arXiv:1906.04032. Chapter 7 builds them.
+
+A transform is a module with ``forward(x, context=None) -> z (B, D), log |det dz/dx| (B,)`` and
+``inverse(z, context=None) -> x (B, D), log |det dx/dz| (B,)``. Log-determinants are in nats.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .autoregressive import Autoregressive, sampling
+from .layers import mlp
+from .made import MADE
+from .noise import draw
+from .outputs import Normal, bounded
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Affine(Normal):
+    """z = (x - shift) / scale for each variable. As an output of MADE: x is Gaussian, and z its noise."""
+
+    def to_noise(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., 2), (...) -> z (...), log |dz/dx| (...)."""
+        shift, log_scale = theta.unbind(-1)
+        log_scale = bounded(log_scale)
+        return (x - shift) * (-log_scale).exp(), -log_scale
+
+    def from_noise(self, theta: Tensor, z: Tensor) -> Tensor:
+        """(..., 2), (...) -> x (...)."""
+        shift, log_scale = theta.unbind(-1)
+        return shift + z * bounded(log_scale).exp()
+
+
+class Spline(Normal):
+    """A monotone rational-quadratic spline of K bins on [-reach, reach], and the identity outside.
+
+    Between two knots with bin width w, height h, slopes d0, d1, mean slope s = h / w and place t = (x - x_k) / w:
+    z = z_k + h (s t^2 + d0 t (1 - t)) / (s + (d1 + d0 - 2 s) t (1 - t)). Numbers of zero give the identity.
+    """
+
+    SMALLEST = 1e-3  # of widths and heights (as shares of the interval), and of slopes: no bin is ever singular
+
+    def __init__(self, K: int = 8, *, reach: float = 4.0):
+        if K < 2 or not 0 < reach < math.inf:
+            raise ValueError(f"a spline needs at least K = 2 bins and a positive, finite reach, got {K}, {reach}")
+        self.K, self.P, self.reach = K, 3 * K - 1, reach
+
+    def distribution(self, theta: Tensor):
+        """A spline is a transform, not a density by itself: ValueError."""
+        raise ValueError("a spline has no torch.distributions object; use it in a flow, such as maf(D, bend=Spline())")
+
+    def to_noise(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., 3K - 1), (...) -> z (...), log |dz/dx| (...)."""
+        inside = x.abs() < self.reach
+        x0, w, z0, h, d0, d1 = self._bin(theta, x, inverse=False)
+        s, t = h / w, ((torch.where(inside, x, 0) - x0) / w).clamp(0, 1)
+        below = s + (d1 + d0 - 2 * s) * t * (1 - t)
+        z = z0 + h * (s * t**2 + d0 * t * (1 - t)) / below
+        log_slope = 2 * s.log() + (d1 * t**2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2).log() - 2 * below.log()
+        return torch.where(inside, z, x), torch.where(inside, log_slope, 0)
+
+    def from_noise(self, theta: Tensor, z: Tensor) -> Tensor:
+        """(..., 3K - 1), (...) -> x (...): the root of a quadratic, in the form that loses no digits."""
+        inside = z.abs() < self.reach
+        x0, w, z0, h, d0, d1 = self._bin(theta, z, inverse=True)
+        s, up = h / w, (torch.where(inside, z, 0) - z0).clamp(min=0)
+        a = h * (s - d0) + up * (d1 + d0 - 2 * s)
+        b = h * d0 - up * (d1 + d0 - 2 * s)
+        t = 2 * s * up / (b + (b**2 + 4 * a * s * up).clamp(min=0).sqrt())
+        return torch.where(inside, x0 + w * t.clamp(0, 1), z)
+
+    def _bin(self, theta: Tensor, value: Tensor, *, inverse: bool) -> tuple[Tensor, ...]:
+        """Left knot, width, left height, height, and the two slopes of the bin in which each value lies."""
+        widths, heights, slopes = theta.split([self.K, self.K, self.K - 1], -1)
+        low, small = -self.reach, self.SMALLEST
+        widths, heights = (small + (1 - small * self.K) * part.softmax(-1) for part in (widths, heights))
+        x, z = (F.pad(2 * self.reach * part.cumsum(-1), (1, 0)) + low for part in (widths, heights))
+        one = math.log(math.expm1(1 - small))  # where softplus, with the smallest slope, is 1
+        slopes = F.pad(small + F.softplus(slopes + one), (1, 1), value=1.0)
+        knots = (z if inverse else x)[..., 1:-1]
+        k = (value.unsqueeze(-1) >= knots).sum(-1, keepdim=True)
+
+        def take(part, i):
+            return part.gather(-1, i).squeeze(-1)
+
+        x0, z0 = take(x, k), take(z, k)
+        return x0, take(x, k + 1) - x0, z0, take(z, k + 1) - z0, take(slopes, k), take(slopes, k + 1)
+
+
+class AutoregressiveFlow(nn.Module):
+    """z_d = f(x_d; theta_d(x_before(d))): MAF where the conditioner is a MADE whose output is `Affine`.
+
+    Density in one pass, because every x is there; the inverse needs x_before(d) first, one variable after the other.
+    dz/dx is triangular in the order of the conditioner: its log-determinant is the sum of log |dz_d/dx_d|.
+    """
+
+    def __init__(self, conditioner: Autoregressive):
+        super().__init__()
+        if not hasattr(conditioner.output, "to_noise"):
+            name = type(conditioner.output).__name__
+            raise ValueError(
+                f"a flow needs numbers of an invertible map, not of {name}; use output=Affine() or Spline()"
+            )
+        if len(conditioner.orders) > 1:
+            raise ValueError(f"a flow needs one order, the conditioner has {len(conditioner.orders)}; give one")
+        self.conditioner = conditioner
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> z (B, D), log |det dz/dx| (B,): one pass."""
+        z, log_slope = self.conditioner.output.to_noise(self.conditioner.theta(x, context), x)
+        return z, log_slope.sum(-1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) -> x (B, D), log |det dx/dz| (B,): D steps; a MADE computes each of its units once."""
+        x = self.conditioner.generate(z, self.conditioner.output.from_noise, context)
+        return x, -self(x, context)[1]
+
+
+class Coupling(nn.Module):
+    """Half of the variables pass unchanged and decide how the others are bent: z_b = f(x_b; theta(x_a)), z_a = x_a.
+
+    ``passes`` (D,) bool marks the half that passes; ``network`` maps (B, A + context) to (B, (D - A) P) numbers.
+    Both directions take one pass.
+    """
+
+    def __init__(self, passes, network: nn.Module, *, bend: Affine | Spline | None = None):
+        super().__init__()
+        passes = torch.as_tensor(passes)
+        if passes.dtype != torch.bool or passes.dim() != 1 or passes.all() or not passes.any():
+            raise ValueError(f"passes must be a bool vector with both True and False, got {passes.tolist()}")
+        self.network, self.bend = network, bend or Affine()
+        self.register_buffer("passing", passes.nonzero().flatten())
+        self.register_buffer("bent", (~passes).nonzero().flatten())
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> z (B, D), log |det dz/dx| (B,)."""
+        z, log_slope = self.bend.to_noise(self._theta(x, context), x[:, self.bent])
+        return x.index_copy(1, self.bent, z), log_slope.sum(-1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) -> x (B, D), log |det dx/dz| (B,)."""
+        theta = self._theta(z, context)
+        x = self.bend.from_noise(theta, z[:, self.bent])
+        return z.index_copy(1, self.bent, x), -self.bend.to_noise(theta, x)[1].sum(-1)
+
+    def _theta(self, x: Tensor, context: Tensor | None) -> Tensor:
+        seen = x[:, self.passing] if context is None else torch.cat([x[:, self.passing], context], 1)
+        return self.network(seen).unflatten(-1, (len(self.bent), self.bend.P))
+
+
+class Linear(nn.Module):
+    """z = W x + shift with a fixed matrix W (D, D) or a vector of scales (D,). ValueError where it is singular."""
+
+    def __init__(self, W, shift=None):
+        super().__init__()
+        W = torch.as_tensor(W, dtype=torch.get_default_dtype())
+        W = torch.diag(W) if W.dim() == 1 else W
+        if W.dim() != 2 or W.shape[0] != W.shape[1] or not torch.isfinite(W).all():
+            raise ValueError(f"W must be square and finite, got shape {tuple(W.shape)}")
+        if torch.linalg.matrix_rank(W) < len(W):
+            raise ValueError(f"W is singular (singular values {torch.linalg.svdvals(W).tolist()}): nothing inverts it")
+        self.register_buffer("W", W)
+        self.register_buffer("shift", torch.zeros(len(W)) if shift is None else torch.as_tensor(shift).to(W))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> z (B, D), log |det W| (B,)."""
+        return x @ self.W.t() + self.shift, torch.linalg.slogdet(self.W).logabsdet.expand(len(x))
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) -> x (B, D), -log |det W| (B,)."""
+        x = torch.linalg.solve(self.W, (z - self.shift).t()).t()
+        return x, -torch.linalg.slogdet(self.W).logabsdet.expand(len(z))
+
+
+class Logit(nn.Module):
+    """z = logit(a + (1 - 2a) x): stretches the interval [0, 1] over the line. ``a`` keeps its ends at finite places."""
+
+    def __init__(self, a: float = 1e-3):
+        super().__init__()
+        if not 0 <= a < 0.5:
+            raise ValueError(f"a is {a}; it must be at least 0 and below 0.5")
+        self.a = a
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> z (B, D), log |det dz/dx| (B,). ValueError outside the interval."""
+        y = self.a + (1 - 2 * self.a) * x
+        if not ((y > 0) & (y < 1)).all():
+            raise ValueError(
+                f"Logit needs values inside (0, 1), found {x.min().item():g} to {x.max().item():g}; divide by the levels"
+            )
+        return y.logit(), (math.log(1 - 2 * self.a) - y.log() - (-y).log1p()).sum(-1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) -> x (B, D), log |det dx/dz| (B,)."""
+        log_slope = F.logsigmoid(z) + F.logsigmoid(-z) - math.log(1 - 2 * self.a)
+        return (z.sigmoid() - self.a) / (1 - 2 * self.a), log_slope.sum(-1)
+
+
+class Inverse(nn.Module):
+    """The same transform, read backwards: Inverse(MAF) is IAF."""
+
+    def __init__(self, transform: nn.Module):
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> z (B, D), log |det dz/dx| (B,)."""
+        return self.transform.inverse(x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) -> x (B, D), log |det dx/dz| (B,)."""
+        return self.transform.forward(z, context)
+
+
+class Flow(nn.Module):
+    """log p(x | c) = log N(z; 0, I) + sum of the log-determinants, z = f_L(... f_1(x)): transforms in a row.
+
+    A flow is a transform itself. ``context`` is the length C of c, which every transform is given.
+    """
+
+    def __init__(self, D: int, transforms, *, context: int = 0):
+        super().__init__()
+        if D < 1:
+            raise ValueError(f"a flow needs at least one variable, got D = {D}")
+        self.D, self.context = D, context
+        self.transforms = nn.ModuleList(transforms)
+        self.register_buffer("zero", torch.zeros(()), persistent=False)  # tells precision and device
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, D) -> noise z (B, D), log |det dz/dx| (B,)."""
+        return self._run((transform.forward for transform in self.transforms), x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Noise z (B, D) -> x (B, D), log |det dx/dz| (B,)."""
+        return self._run((transform.inverse for transform in reversed(self.transforms)), z, context)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x): (B, D) -> (B,), nats. ValueError for wrong shapes, NaN and infinities."""
+        z, log_det = self(x, context)
+        return _standard_normal(z) + log_det
+
+    def draw(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None):
+        """n samples x (n, D) with their log p(x) (n,), nats, through which gradients pass."""
+        z = draw(torch.randn, (n, self.D), like=self.zero, generator=generator)
+        x, log_det = self.inverse(z, context)
+        return x, _standard_normal(z) - log_det
+
+    @sampling
+    def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D)."""
+        return self.draw(n, context=context, generator=generator)[0]
+
+    def _run(self, steps, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        x = self._checked(x, context)
+        total = x.new_zeros(len(x))
+        for step in steps:
+            x, log_det = step(x, context)
+            total = total + log_det
+        return x, total
+
+    def _checked(self, x: Tensor, context: Tensor | None) -> Tensor:
+        if x.dim() != 2 or x.shape[1] != self.D:
+            raise ValueError(f"this flow needs data of shape (B, {self.D}), got {tuple(x.shape)}")
+        if (context is None) != (self.context == 0) or (
+            context is not None and context.shape != (len(x), self.context)
+        ):
+            got = "none" if context is None else f"shape {tuple(context.shape)}"
+            needs = f"a context of shape ({len(x)}, {self.context})" if self.context else "no context"
+            raise ValueError(f"this flow needs {needs}, got {got}")
+        for what, values in ("data", x), ("context", context):
+            if values is not None and not torch.isfinite(values).all():
+                bad = (~torch.isfinite(values)).sum().item()
+                raise ValueError(f"the {what} hold {bad} NaN or infinite entries; remove them")
+        return x.to(self.zero.dtype)
+
+
+def _standard_normal(z: Tensor) -> Tensor:
+    """log N(z; 0, I): (B, D) -> (B,)."""
+    return -(z.square() + LOG_2PI).sum(-1) / 2
+
+
+def maf(
+    D: int,
+    layers: int = 5,
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    bend: Affine | Spline | None = None,
+    context: int = 0,
+    reverse: bool = True,
+    seed: int = 0,
+) -> Flow:
+    """A masked autoregressive flow: fast density, sampling variable by variable.
+
+    Layers take turns in the natural order and its reverse (``reverse``), because what a layer cannot express in one
+    order the next can in the other. It starts as the identity.
+    """
+    natural = torch.arange(D)
+    parts = []
+    for layer in range(layers):
+        order = natural.flip(0) if reverse and layer % 2 else natural
+        conditioner = MADE(D, hidden, output=bend or Affine(), orders=order, context=context, seed=seed + layer)
+        _silence(conditioner.net.out, conditioner.net.direct)
+        parts.append(AutoregressiveFlow(conditioner))
+    return Flow(D, parts, context=context)
+
+
+def iaf(D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), **options) -> Flow:
+    """An inverse autoregressive flow: the layers of `maf` read backwards, fast samples, density variable by variable."""
+    flow = maf(D, layers, hidden, **options)
+    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=flow.context)
+
+
+def realnvp(
+    D: int,
+    layers: int = 6,
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    bend: Affine | Spline | None = None,
+    context: int = 0,
+    seed: int = 0,
+) -> Flow:
+    """Coupling layers that let the even and the odd variables pass in turn: fast in both directions."""
+    if D < 2:
+        raise ValueError(f"coupling needs at least two variables, got D = {D}; use maf")
+    bend, parts = bend or Affine(), []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in range(layers):
+            passes = torch.arange(D) % 2 == layer % 2
+            A = int(passes.sum())
+            network = mlp(A + context, *hidden, (D - A) * bend.P)
+            _silence(network[-1])
+            parts.append(Coupling(passes, network, bend=bend))
+    return Flow(D, parts, context=context)
+
+
+@torch.no_grad()
+def _silence(*layers) -> None:
+    """Weights and biases zero, so that the transform starts as the identity."""
+    for layer in layers:
+        if layer is not None:
+            layer.weight.zero_()
+            layer.bias.zero_()
