@@ -4,7 +4,7 @@ Uria, Murray & Larochelle (2013), arXiv:1306.0186 (uniform noise); Theis, van de
 (the bound); Ho et al. (2019), arXiv:1902.00275 (variational). Argmax decoding of Gaussians: Thurstone (1927), today the
 multinomial probit. Chapter 8 builds it.
 
-Data have whole numbers 0 .. levels - 1. Noise of width w turns x into v in the cell [x, x + w)^D, of volume w^D, and the
+Data have whole numbers 0 .. levels - 1. Noise of width w turns x into v in the cell [x, x + w)^D, of volume w^D. The
 density models y = v / levels, so that p(v) = p(y) / levels^D.
 """
 
@@ -105,7 +105,8 @@ class Dequantized(nn.Module):
         x, w = self._checked(x), self.dequantizer.w
         line = w * (torch.arange(points, dtype=x.dtype, device=x.device) + 0.5) / points
         grid = torch.cartesian_prod(*[line] * self.D).view(-1, self.D)
-        log_p = torch.stack([self._log_density(x + noise) for noise in grid])
+        parts = grid.split(max(1, 200_000 // len(x)))
+        log_p = torch.cat([self._log_density((x + part[:, None]).flatten(0, 1)).view(-1, len(x)) for part in parts])
         return log_p.logsumexp(0) + self.D * math.log(w / points)
 
     @sampling

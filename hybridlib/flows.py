@@ -1,8 +1,9 @@
 """Normalizing flows: a density by an invertible map to noise, and samples by its inverse.
 
-Change of variables: log p(x) = log N(z; 0, I) + log |det dz/dx| with z = f(x). Autoregressive flows: Kingma et al. (2016),
-arXiv:1606.04934 (IAF); Papamakarios, Pavlakou & Murray (2017), arXiv:1705.07057 (MAF). Coupling: Dinh, Sohl-Dickstein &
-Bengio (2017), arXiv:1605.08803 (RealNVP). Splines: Durkan et al. (2019), arXiv:1906.04032. Chapter 7 builds them.
+Change of variables: log p(x) = log N(z; 0, I) + log |det dz/dx| with z = f(x). Autoregressive flows: Kingma et al.
+(2016), arXiv:1606.04934 (IAF); Papamakarios, Pavlakou & Murray (2017), arXiv:1705.07057 (MAF). Coupling: Dinh,
+Sohl-Dickstein & Bengio (2017), arXiv:1605.08803 (RealNVP). Splines: Durkan et al. (2019), arXiv:1906.04032. Chapter 7
+builds them.
 
 A transform is a module with ``forward(x, context=None) -> z (B, D), log |det dz/dx| (B,)`` and
 ``inverse(z, context=None) -> x (B, D), log |det dx/dz| (B,)``. Log-determinants are in nats.
@@ -193,7 +194,8 @@ class Logit(nn.Module):
         y = self.a + (1 - 2 * self.a) * x
         if not ((y > 0) & (y < 1)).all():
             raise ValueError(
-                f"Logit needs values inside (0, 1), found {x.min().item():g} to {x.max().item():g}; divide by the levels"
+                f"Logit needs values inside (0, 1), found {x.min().item():g} to {x.max().item():g}; "
+                "divide by the levels"
             )
         return y.logit(), (math.log(1 - 2 * self.a) - y.log() - (-y).log1p()).sum(-1)
 
@@ -312,7 +314,7 @@ def maf(
 
 
 def iaf(D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), **options) -> Flow:
-    """An inverse autoregressive flow: the layers of `maf` read backwards, fast samples, density variable by variable."""
+    """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density."""
     flow = maf(D, layers, hidden, **options)
     return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=flow.context)
 

@@ -4,6 +4,8 @@ An output also draws by inverse transform, one uniform per variable, so that two
 uniforms must give the same samples. Chapter 5 (MADE, done right) builds it.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, distributions
@@ -136,16 +138,19 @@ class Logistic(distributions.Distribution):
 
 
 class LogisticMixture(_Real):
-    """A mixture of K logistic distributions per variable (Salimans et al., 2017, arXiv:1701.05517; unrounded)."""
+    """A mixture of K logistic distributions per variable (Salimans et al., 2017, arXiv:1701.05517; unrounded).
 
-    def __init__(self, K: int):
-        if K < 1:
-            raise ValueError(f"LogisticMixture needs at least K = 1 component, got {K}")
-        self.K, self.P = K, 3 * K
+    Locations and scales are measured in ``unit``: a small one for data whose details are small.
+    """
+
+    def __init__(self, K: int, *, unit: float = 1.0):
+        if K < 1 or not 0 < unit < math.inf:
+            raise ValueError(f"LogisticMixture needs at least K = 1 component and a positive unit, got {K}, {unit}")
+        self.K, self.P, self.unit = K, 3 * K, unit
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Logistic]:
         weight, loc, log_scale = theta.unflatten(-1, (3, self.K)).unbind(-2)
-        return weight, Logistic(loc, bounded(log_scale).exp())
+        return weight, Logistic(self.unit * loc, self.unit * bounded(log_scale).exp())
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, 3K) -> mixture with batch shape (B, D)."""

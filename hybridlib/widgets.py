@@ -328,3 +328,33 @@ def latent_explorer(
         "labels": [kinds.index(label) for label in labels or []],
     }
     return Explorer("latent_explorer", data | {"weights": _packed(decoder, 16)})
+
+
+def flow_explorer(*, scale=1.0, bend=-0.7, x=1.0, title="Bend a density"):
+    """Change of variables in one dimension: bend z = f(x) = scale (x + bend tanh x), and p(x) keeps its area of one.
+
+    z is standard normal. scale (0.6 to 2), bend (-0.9 to 1.5, so that f rises everywhere) and the point x (-3 to 3) are
+    where the sliders start. `ValueError` for anything outside.
+    """
+    start = {"scale": float(scale), "bend": float(bend), "x": float(x)}
+    for name, low, high in (("scale", 0.6, 2), ("bend", -0.9, 1.5), ("x", -3, 3)):
+        if not low <= start[name] <= high:
+            raise ValueError(f"{name}={start[name]} is not within {low}..{high}, the reach of its slider")
+    return Explorer("flow_explorer", {"title": title, "start": start})
+
+
+def dequantization_explorer(truth=None, *, width=1.0, components=3, title="A bound from noise"):
+    """Dequantize one variable: its truth, a density fitted to x + width u, the cells' areas, bound and exact value.
+
+    The density is a mixture of Gaussians, fitted in the page by EM. truth: probabilities of the 2 to 8 levels. width
+    (0.1 to 1) and components (1 to 5) are where the sliders start. `ValueError` for anything else.
+    """
+    truth = [0.05, 0.45, 0.10, 0.30, 0.10] if truth is None else [float(v) for v in truth]
+    if not 2 <= len(truth) <= 8 or not all(v > 0 for v in truth) or abs(sum(truth) - 1) > 1e-6:
+        raise ValueError(f"truth={truth} must be 2 to 8 positive probabilities that sum to one")
+    if not 0.1 <= width <= 1:
+        raise ValueError(f"width={width} is not within 0.1..1: noise wider than a level would mix the levels")
+    if components not in range(1, 6):
+        raise ValueError(f"components={components} is not one of 1, 2, 3, 4, 5")
+    start = {"width": float(width), "components": int(components)}
+    return Explorer("dequantization_explorer", {"title": title, "truth": truth, "start": start})

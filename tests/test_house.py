@@ -36,7 +36,8 @@ ARROWS = {
     "molecules": set(),
     "datasets": {"molecules"},
     "train": set(),
-    "recipes": {"datasets", "made", "molecules", "train", "transformer", "vae"},
+    "recipes": {"datasets", "dequantization", "flows", "made", "molecules", "outputs", "pixelcnn", "train"}
+    | {"transformer", "vae"},
     # leaves: no model imports them
     "audit": set(),
     "comparison": {"train"},

@@ -236,3 +236,42 @@ def test_a_decoder_of_pictures_fits_with_its_points():
     model = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 784))
     explorer = widgets.latent_explorer(model, points=torch.randn(500, 2).numpy(), labels=torch.arange(500) % 10)
     assert explorer.data["kinds"] == list("0123456789") and explorer.data["labels"][:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ({"scale": 0}, r"scale=0\.0 is not within 0\.6\.\.2"),
+        ({"bend": -1}, r"bend=-1\.0 is not within -0\.9\.\.1\.5"),
+        ({"bend": float("nan")}, "bend=nan"),
+        ({"x": 4}, r"x=4\.0 is not within -3\.\.3"),
+    ],
+)
+def test_flow_explorer_refuses(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.flow_explorer(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ({"truth": [1.0]}, "2 to 8 positive"),
+        ({"truth": [0.5, 0.4]}, "sum to one"),
+        ({"truth": [1.0, 0.0]}, "positive"),
+        ({"truth": [float("nan"), 1.0]}, "positive"),
+        ({"width": 0}, r"width=0 is not within 0\.1\.\.1"),
+        ({"width": 1.5}, "mix the levels"),
+        ({"components": 6}, "components=6"),
+        ({"components": 2.5}, r"components=2\.5"),
+    ],
+)
+def test_dequantization_explorer_refuses(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.dequantization_explorer(**arguments)
+
+
+def test_where_the_sliders_of_chapters_7_and_8_start():
+    assert widgets.flow_explorer(bend=1.5, x=-3).data["start"] == {"scale": 1.0, "bend": 1.5, "x": -3.0}
+    data = widgets.dequantization_explorer([0.25, 0.75], width=0.1, components=5).data
+    assert data["truth"] == [0.25, 0.75] and data["start"] == {"width": 0.1, "components": 5}
+    assert sum(widgets.dequantization_explorer().data["truth"]) == pytest.approx(1)

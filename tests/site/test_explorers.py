@@ -56,6 +56,8 @@ EXPLORERS = {
     "latent": lambda: widgets.latent_explorer(
         decoder(), points=torch.randn(300, 2, generator=torch.manual_seed(0)), labels=torch.arange(300) % 10
     ),
+    "flow": lambda: widgets.flow_explorer(),
+    "dequantization": lambda: widgets.dequantization_explorer(width=0.5),
 }
 PAGE = """<!doctype html><html lang="en" data-theme="{scheme}" {site}><head><title>Explorers</title><style>
 body {{ margin: 0; font: 16px/1.6 sans-serif; color: #222832; background: #fff }}
@@ -745,3 +747,172 @@ def test_module_draws_from_a_widget_model_and_cleans_up(shown, name):
     assert found["saved"] > 0 and found["state"]
     if name == "mask":
         assert found["state"]["order"] == list(range(6)) and len(found["state"]["dependencies"]) == 6
+
+
+# --- Change of variables ---------------------------------------------------------------------------------------------
+
+BENT = list(itertools.product((0.6, 1.0, 1.55, 2.0), (-0.9, -0.3, 0.0, 1.5), (-3.0, -0.65, 0.0, 1.2)))
+
+
+def bent(scale, bend, x):
+    """z and dz/dx of the explorer's map, the derivative by autograd."""
+    x = x.clone().requires_grad_()
+    z = scale * (x + bend * torch.tanh(x))
+    (slope,) = torch.autograd.grad(z.sum(), x)
+    return z.detach(), slope
+
+
+def normal(loc=0.0, scale=1.0):
+    return torch.distributions.Normal(torch.tensor(loc, dtype=torch.float64), scale)
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_bent_densities_are_those_of_pytorch(shown, forget):
+    call = """(rules, [settings, forget]) => settings.map(([scale, bend, x]) => {
+        const found = rules.measure({ scale, bend }, x, forget);
+        return { ...found, back: rules.inverse({ scale, bend }, found.z) };
+    })"""
+    every = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
+    for (scale, bend, x), found in zip(BENT, rules(shown(), "flow_explorer", call, [BENT, forget]), strict=True):
+        ends, slopes = bent(scale, bend, torch.tensor([x - 0.25, x, x + 0.25], dtype=torch.float64))
+        assert found["z"] == pytest.approx(ends[1].item()) and found["back"] == pytest.approx(x, abs=1e-9)
+        assert found["logBase"] == pytest.approx(normal().log_prob(ends[1]).item())
+        assert found["logDet"] == pytest.approx(slopes[1].log().item())
+        assert found["logDensity"] == pytest.approx(found["logBase"] + (0 if forget else found["logDet"]))
+        mass = (normal().cdf(ends[2]) - normal().cdf(ends[0])).item()
+        assert found["above"] == pytest.approx(mass, abs=1e-8)
+        z, slope = bent(scale, bend, every)
+        assert (slope > 0).all()
+        area = torch.trapezoid(normal().log_prob(z).exp() * (1 if forget else slope), every).item()
+        assert found["area"] == pytest.approx(area, abs=1e-6)
+        if not forget:
+            assert found["area"] == pytest.approx(1, abs=1e-6) and found["below"] == pytest.approx(mass, abs=1e-6)
+        elif (scale, bend) != (1, 0):
+            assert abs(found["area"] - 1) > 0.05, (scale, bend)
+
+
+def test_sliders_bend_the_density_and_its_area_stays(shown):
+    page = shown(widgets.flow_explorer())
+    start = state(page)
+    area = page.locator("tr.area td")
+    for label, presses in (("scale a", ["ArrowRight"]), ("bend b", ["End"]), ("point x", ["ArrowLeft", "ArrowLeft"])):
+        for key in presses:
+            page.get_by_label(label).press(key)
+        assert area.inner_text() == "1.000", label
+    now = state(page)
+    assert (now["scale"], now["bend"], now["x"]) == pytest.approx((start["scale"] + 0.05, 1.5, start["x"] - 0.1))
+    assert page.get_by_label("bend b").get_attribute("aria-valuetext") == "1.50"
+    assert page.locator("tr.above td").inner_text() == page.locator("tr.below td").inner_text()
+    page.get_by_label("bend b").press("Home")
+    assert page.get_by_label("bend b").get_attribute("aria-valuetext") == "−0.90" and area.inner_text() == "1.000"
+
+
+def test_without_the_log_det_the_area_is_wrong(shown):
+    page = shown(widgets.flow_explorer())
+    forget = page.get_by_label("forget the log-det term")
+    forget.press("Space")
+    wrong = page.locator("tr.area td").inner_text()
+    assert abs(float(wrong) - 1) > 0.1
+    assert page.locator("[aria-live]").inner_text() == f"Without log |dz/dx| the area is {wrong}: not a density."
+    assert page.locator("tr.logDet td").inner_text() == "left out"
+    assert page.locator("tr.logDensity td").inner_text() == page.locator("tr.logBase td").inner_text()
+    assert page.locator("polyline.faint").get_attribute("points"), "the right curve stays in sight"
+    forget.press("Space")
+    assert page.locator("tr.area td").inner_text() == "1.000"
+    assert not page.locator("polyline.faint").get_attribute("points")
+
+
+def test_without_stretching_nothing_is_forgotten(shown):
+    page = shown(widgets.flow_explorer(bend=0))
+    page.get_by_label("forget the log-det term").check()
+    assert "only because dz/dx = 1 everywhere" in page.locator("[aria-live]").inner_text()
+
+
+def test_a_pointer_moves_x(shown):
+    page = shown(widgets.flow_explorer())
+    box = page.locator("svg.plot").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 217 / 360, box["y"] + 0.8 * box["height"])
+    page.mouse.down()
+    assert state(page)["x"] == pytest.approx(0, abs=0.06)
+    page.mouse.move(box["x"] + box["width"] * 349 / 360, box["y"] + 0.8 * box["height"])
+    page.mouse.up()
+    assert state(page)["x"] == 3, "the slider's end holds"
+    page.mouse.move(box["x"] + box["width"] * 217 / 360, box["y"] + 0.8 * box["height"])
+    assert state(page)["x"] == 3, "only a pressed pointer drags"
+    assert page.get_by_label("point x").input_value() == "3"
+
+
+# --- Dequantization --------------------------------------------------------------------------------------------------
+
+TRUTHS = ([0.05, 0.45, 0.1, 0.3, 0.1], [0.5, 0.5], [0.3, 0.02, 0.02, 0.16, 0.2, 0.1, 0.15, 0.05])
+NOISY = [(truth, w, n) for truth in TRUTHS for w in (0.1, 0.5, 1.0) for n in (1, 2, 3, 5)]
+
+
+def test_cells_bound_and_exact_value_are_those_of_pytorch(shown):
+    call = """(rules, settings) => settings.map(([truth, w, n]) => {
+        const mixture = rules.fit(truth, w, n);
+        return { mixture, ...rules.measure(truth, w, mixture) };
+    })"""
+    likelihoods = {}
+    for (truth, w, n), found in zip(NOISY, rules(shown(), "dequantization_explorer", call, NOISY), strict=True):
+        weights, means, scales = (
+            torch.tensor([part[key] for part in found["mixture"]], dtype=torch.float64)
+            for key in ("weight", "mean", "scale")
+        )
+        assert len(weights) <= n and weights.sum().item() == pytest.approx(1) and scales.min() >= 0.02
+        parts, p = torch.distributions.Normal(means, scales), torch.tensor(truth, dtype=torch.float64)
+        u = (torch.arange(500, dtype=torch.float64) + 0.5) / 500
+        v = torch.arange(len(truth))[:, None] + w * u
+        log_q = (parts.log_prob(v[..., None]) + weights.log()).logsumexp(-1)
+        cells = w * log_q.exp().mean(1)  # by the midpoint rule; the page has the distribution function
+        assert found["cells"] == pytest.approx(cells.tolist(), abs=2e-5) and sum(found["cells"]) <= 1
+        assert found["density"] == pytest.approx((p @ log_q.mean(1)).item(), abs=1e-4)
+        assert found["bound"] == pytest.approx(found["density"] + math.log(w))
+        assert found["exact"] == pytest.approx((p @ cells.log()).item(), abs=1e-3)
+        assert found["limit"] == pytest.approx(-torch.distributions.Categorical(p).entropy().item())
+        assert found["bound"] <= found["exact"] <= found["limit"], (truth, w, n)
+        assert found["density"] >= likelihoods.get((*truth, w), -math.inf) - 1e-3, "more components fit no worse"
+        likelihoods[(*truth, w)] = found["density"]
+        if n == 1:  # the best single Gaussian has the moments of the data
+            mean = (p @ torch.arange(len(truth), dtype=torch.float64)).item() + w / 2
+            assert means.item() == pytest.approx(mean, abs=1e-6)
+            second = (p @ v.square().mean(1)).item()
+            assert scales.item() == pytest.approx(math.sqrt(second - mean**2), abs=1e-3)
+
+
+def test_the_normal_distribution_function_is_that_of_pytorch(shown):
+    x = torch.cat([torch.linspace(-8, 8, 321, dtype=torch.float64), torch.tensor([-50.0, 50.0])])
+    found = rules(shown(), "dequantization_explorer", "(rules, x) => x.map(rules.normalCdf)", x.tolist())
+    assert found == pytest.approx(torch.special.ndtr(x).tolist(), rel=1e-9, abs=1e-15)
+
+
+def test_keys_change_noise_and_components(shown):
+    page = shown(widgets.dequantization_explorer())
+    cell = {key: page.locator(f"tr.{key} td") for key in ("density", "logWidth", "bound", "exact", "limit")}
+    value = {key: lambda key=key: float(cell[key].inner_text().replace("−", "-")) for key in cell}
+    assert cell["logWidth"].inner_text() == "0.000" and cell["bound"].inner_text() == cell["density"].inner_text()
+    limit = cell["limit"].inner_text()
+    for label, key in (("noise width w", "Home"), ("components", "End"), ("noise width w", "ArrowRight")):
+        page.get_by_label(label).press(key)
+        assert value["bound"]() == pytest.approx(value["density"]() + value["logWidth"](), abs=2e-3)
+        assert value["bound"]() <= value["exact"]() <= value["limit"]() and cell["limit"].inner_text() == limit
+    now = state(page)
+    assert (now["width"], now["components"], len(now["mixture"])) == (pytest.approx(0.15), 5, 5)
+    heights = [float(bar.get_attribute("height")) for bar in page.locator("rect.modelled").all()]
+    assert [height / max(heights) for height in heights] == pytest.approx(
+        [p / max(now["cells"]) for p in now["cells"]], abs=1e-6
+    )
+    assert "The bound gives away" in page.locator("[aria-live]").inner_text()
+
+
+def test_without_log_w_the_bound_is_impossible(shown):
+    page = shown(widgets.dequantization_explorer(width=0.2, components=5))
+    page.get_by_label("leave out log w").press("Space")
+    now = state(page)
+    assert now["claimed"] == now["density"] > now["limit"] and now["above"]
+    assert page.locator("tr.bound td").inner_text() == page.locator("tr.density td").inner_text()
+    assert page.locator("tr.logWidth td").inner_text() == "left out"
+    assert page.locator("[aria-live]").inner_text().startswith("Impossible: this “bound” lies above the limit −H")
+    page.get_by_label("noise width w").press("End")
+    assert page.locator("[aria-live]").inner_text() == "With w = 1 nothing is missing: log w = 0."
+    assert state(page)["claimed"] == pytest.approx(state(page)["bound"])

@@ -1,0 +1,102 @@
+"""How much faster a flow of 784 variables is inverted when each unit is computed once, and MAF beside IAF, in one run.
+
+    python benchmarks/flow_speed.py     # one thread, minutes; writes hybridlib/results/flow_speed.json
+
+Both inversions get the same noise and must agree to 1e-5. Rounds interleave everything that is compared, time is the
+CPU time of this process, and a ratio is formed within each round, so that a busy machine slows both alike.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+from pathlib import Path
+
+import torch
+from made_speed import seconds, table
+
+from hybridlib import flows, recipes
+from hybridlib.autoregressive import Autoregressive
+from hybridlib.made import MADE
+
+D, HIDDEN = 784, {"one layer": (500,), "two layers": (500, 500)}
+RESULTS = recipes.RESULTS / "flow_speed.json"
+
+
+def inversion(hidden, n, rounds):
+    """CPU seconds of the two ways to invert one affine layer, for n rows."""
+    made = MADE(D, hidden, output=flows.Affine()).eval()
+    noise, pick, results = torch.randn(n, D, generator=torch.Generator().manual_seed(0)), made.output.from_noise, {}
+
+    def run(way, name):
+        with torch.no_grad():
+            results[name] = way(made, noise, pick)
+
+    run(MADE.generate, "fast")  # warm up
+    turns = []
+    for _ in range(rounds):
+        fast = statistics.median(seconds(lambda: run(MADE.generate, "fast")) for _ in range(3))
+        turns.append((fast, seconds(lambda: run(Autoregressive.generate, "plain"))))
+    difference = (results["fast"] - results["plain"]).abs().max().item()
+    assert difference < 1e-5, f"the two inversions differ by {difference}"
+    fast, plain = zip(*turns, strict=True)
+    return {
+        "fast_seconds": round(statistics.median(fast), 4), "plain_seconds": round(statistics.median(plain), 3),
+        "difference": difference, "ratio": _ratio(plain, fast),
+    }  # fmt: skip
+
+
+def directions(n, rounds):
+    """CPU seconds of density and samples, MAF and IAF of three layers, 64 variables."""
+    models = {"MAF": flows.maf(64, 3, (128,)), "IAF": flows.iaf(64, 3, (128,))}
+    x, rows = torch.randn(n, 64, generator=torch.Generator().manual_seed(0)), []
+    ways = {"density": lambda m: m.log_prob(x), "sampling": lambda m: m.sample(n)}
+    times = {(name, way): [] for name in models for way in ways}
+    with torch.no_grad():
+        for _ in range(rounds + 1):  # the first one warms up
+            for name, way in times:
+                times[name, way].append(seconds(lambda name=name, way=way: ways[way](models[name])))
+    for name in models:
+        median = {way: round(statistics.median(times[name, way][1:]), 5) for way in ways}
+        rows.append({"model": name, **{f"{way}_seconds": value for way, value in median.items()}})
+    return rows
+
+
+def _ratio(slow, fast):
+    rounds = [a / b for a, b in zip(slow, fast, strict=True)]
+    return {"median": round(statistics.median(rounds), 1), "rounds": [round(ratio, 1) for ratio in rounds]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
+    parser.add_argument("--samples", type=int, default=1000, help="rows at once (default 1000)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the numbers go")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    result = {
+        "name": "flow_speed",
+        "command": f"python benchmarks/flow_speed.py --rounds {args.rounds} --samples {args.samples}",
+        "date": datetime.date.today().isoformat(),
+        "hardware": f"1 thread of {os.cpu_count()} CPU cores, {platform.machine()}",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "settings": {"D": D, "n": args.samples},
+        "inversion": {name: inversion(hidden, args.samples, args.rounds) for name, hidden in HIDDEN.items()},
+        "directions": directions(args.samples, 5),
+    }
+    print(f"{args.samples} rows of {D} variables: each unit once, and {D} full passes")
+    lines = [
+        [name, row["plain_seconds"], row["fast_seconds"], f"{row['ratio']['median']:.0f}x", f"{row['difference']:.0e}"]
+        for name, row in result["inversion"].items()
+    ]
+    table(["network", "passes (s)", "once (s)", "faster", "difference"], lines)
+    table(["flow of 64 variables", "density (s)", "sampling (s)"], [list(row.values()) for row in result["directions"]])
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"wrote {args.output}")
+
+
+if __name__ == "__main__":
+    main()

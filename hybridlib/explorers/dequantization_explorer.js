@@ -1,0 +1,251 @@
+// One discrete variable, dequantized with noise of width w: a mixture of Gaussians fitted to it, its cells, bound and exact value.
+
+const POINTS = 24; // of the fitting grid, a level
+const FINE = 200; // of the bound's grid, a level
+const FLOOR = 0.02; // no component gets narrower
+const ROUNDS = 200; // of EM
+const WIDEST = 5; // components
+
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+const LOG_ROOT = 0.5 * Math.log(2 * Math.PI);
+
+// Distribution function of the standard normal: a series near zero, a continued fraction in the tails.
+function normalCdf(x) {
+  const a = Math.abs(x);
+  if (a > 38) return x > 0 ? 1 : 0;
+  const phi = Math.exp(-0.5 * a * a - LOG_ROOT);
+  let tail;
+  if (a < 4) {
+    let [term, total] = [a, a];
+    for (let n = 3; term > 1e-17 * total; n += 2) total += term *= (a * a) / n;
+    tail = 0.5 - phi * total;
+  } else {
+    let fraction = a;
+    for (let n = 60; n > 0; n--) fraction = a + n / fraction;
+    tail = phi / fraction;
+  }
+  return x > 0 ? 1 - tail : tail;
+}
+
+// log q(v) of a mixture: a list of { weight, mean, scale }.
+function logDensity(mixture, v) {
+  const logs = mixture.map(({ weight, mean, scale }) => Math.log(weight) - 0.5 * ((v - mean) / scale) ** 2 - Math.log(scale) - LOG_ROOT);
+  const most = Math.max(...logs);
+  return most + Math.log(sum(logs.map((l) => Math.exp(l - most))));
+}
+
+// The middles of n equal parts of [k, k + w) for each level k, each with its share of the truth.
+const gridOf = (truth, w, n) => truth.flatMap((p, k) => range(n).map((i) => [k + (w * (i + 0.5)) / n, p / n]));
+
+// EM from a start, on weighted points; returns the mixture and its mean log-likelihood. Plain loops: a slider waits for it.
+function climb(points, start) {
+  const n = start.length;
+  const [weight, mean, scale] = ["weight", "mean", "scale"].map((key) => Float64Array.from(start, (part) => part[key]));
+  const [top, logs, r, rv, rvv] = range(5).map(() => new Float64Array(n));
+  let before = -Infinity;
+  let likelihood = before;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let j = 0; j < n; j++) top[j] = Math.log(weight[j] / scale[j]) - LOG_ROOT;
+    for (const totals of [r, rv, rvv]) totals.fill(0);
+    likelihood = 0;
+    for (const [v, p] of points) {
+      let most = -Infinity;
+      for (let j = 0; j < n; j++) {
+        logs[j] = top[j] - 0.5 * ((v - mean[j]) / scale[j]) ** 2;
+        if (logs[j] > most) most = logs[j];
+      }
+      let whole = 0;
+      for (let j = 0; j < n; j++) whole += logs[j] = Math.exp(logs[j] - most);
+      likelihood += p * (most + Math.log(whole));
+      for (let j = 0; j < n; j++) {
+        const share = (p * logs[j]) / whole;
+        r[j] += share;
+        rv[j] += share * v;
+        rvv[j] += share * v * v;
+      }
+    }
+    if (likelihood - before < 1e-7) break;
+    before = likelihood;
+    for (let j = 0; j < n; j++) {
+      weight[j] = Math.max(1e-9, r[j]);
+      if (r[j] < 1e-9) continue; // nothing to learn from
+      mean[j] = rv[j] / r[j];
+      scale[j] = Math.max(FLOOR, Math.sqrt(Math.max(0, rvv[j] / r[j] - mean[j] ** 2)));
+    }
+  }
+  const all = sum([...weight]);
+  return { mixture: range(n).map((j) => ({ weight: weight[j] / all, mean: mean[j], scale: scale[j] })), likelihood };
+}
+
+// The best of several starts: at quantiles, on the likeliest levels, and the fit with one component less, one of them split.
+function fit(truth, w, components) {
+  const points = gridOf(truth, w, POINTS);
+  const quantile = (q) => {
+    let total = 0;
+    return points.find(([, p]) => (total += p) >= q)[0];
+  };
+  let best = null;
+  for (let n = 1; n <= components; n++) {
+    const levels = range(truth.length).sort((a, b) => truth[b] - truth[a]).slice(0, n);
+    const starts = [range(n).map((j) => ({ weight: 1 / n, mean: quantile((j + 0.5) / n), scale: truth.length / (3 * n) }))];
+    if (levels.length === n) starts.push(levels.map((k) => ({ weight: 1 / n, mean: k + w / 2, scale: w / 3 + FLOOR })));
+    if (levels.length === n && n > 1) { // the last of them broad, for all levels that have none of their own
+      const broad = { weight: 1 / n, mean: (truth.length - 1 + w) / 2, scale: truth.length / 3 };
+      starts.push([...starts[1].slice(0, -1), broad]);
+    }
+    if (best) {
+      const heavy = best.mixture.reduce((a, part) => (part.weight * part.scale > a.weight * a.scale ? part : a));
+      starts.push(best.mixture.flatMap((part) => part !== heavy ? [part]
+        : [-0.5, 0.5].map((side) => ({ weight: part.weight / 2, mean: part.mean + side * part.scale, scale: part.scale }))));
+    }
+    const found = starts.map((start) => climb(points, start));
+    best = [best, ...found].filter(Boolean).reduce((a, b) => (b.likelihood > a.likelihood ? b : a));
+  }
+  return best.mixture.sort((a, b) => a.mean - b.mean);
+}
+
+// Cells and, in nats, the bound with its parts, the exact value and the limit that no model passes.
+function measure(truth, w, mixture) {
+  const cells = truth.map((_, k) => sum(mixture.map(({ weight, mean, scale }) => {
+    const [a, b] = [(k - mean) / scale, (k + w - mean) / scale];
+    return weight * (a > 0 ? normalCdf(-a) - normalCdf(-b) : normalCdf(b) - normalCdf(a));
+  })));
+  const density = sum(gridOf(truth, w, FINE).map(([v, p]) => (p > 0 ? p * logDensity(mixture, v) : 0)));
+  const mean = (values) => sum(truth.map((p, k) => (p > 0 ? p * Math.log(values[k]) : 0)));
+  return { cells, density, logWidth: Math.log(w), bound: density + Math.log(w), exact: mean(cells), limit: mean(truth) };
+}
+
+export const rules = { normalCdf, logDensity, fit, measure };
+
+// Places in the picture, in its own units.
+const WIDTH = 360;
+const LEFT = 34;
+const RIGHT = 352;
+const UPPER = [24, 164]; // top and bottom: densities
+const LOWER = [222, 312]; // probabilities
+const HEIGHT = 348;
+const shown = (v, digits = 3) => {
+  const text = v.toFixed(digits);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+};
+
+export default {
+  render({ model, el }) {
+    const { title, truth, start } = model.get("data");
+    const { body, stop } = frame(el, title);
+    const K = truth.length;
+    const now = { ...start, forget: false };
+    const fitted = {}; // what was fitted before
+    let mixture = [];
+
+    const slider = (key, text, min, max, step, digits) => {
+      const output = h("output", {});
+      const input = h("input", { type: "range", min, max, step, oninput: () => {
+        now[key] = Number(input.value);
+        refit();
+      } });
+      return { input, output, digits, node: h("label", {}, h("span", {}, text), h("span", { class: "control" }, input, output)) };
+    };
+    const sliders = { width: slider("width", "noise width w", 0.1, 1, 0.05, 2), components: slider("components", "components", 1, WIDEST, 1, 0) };
+    const forget = h("input", { type: "checkbox", onchange: () => {
+      now.forget = forget.checked;
+      draw();
+    } });
+
+    const X = (v) => LEFT + ((v + 0.3) / (K + 0.6)) * (RIGHT - LEFT);
+    const points = (pairs) => pairs.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" ");
+    const text = (label, x, y, anchor = "middle") => svg("text", { class: "head", x, y, "text-anchor": anchor }, label);
+    const axis = (x1, y1, x2, y2) => svg("line", { class: "axis", x1, y1, x2, y2 });
+    const top = text("", LEFT - 6, UPPER[0] + 4, "end");
+    const curve = svg("polyline", { class: "curve" });
+    const levels = range(K).map((k) => ({
+      data: svg("rect", { class: "truth" }), cell: svg("polygon", { class: "cellular" }),
+      truth: svg("rect", { class: "truth" }), model: svg("rect", { class: "modelled" }),
+    }));
+    const tallest = [0.25, 0.5, 1].find((v) => v >= Math.max(...truth)); // of the lower bars' scale
+    const P = (p) => LOWER[1] - Math.min(1.12, p / tallest) * (LOWER[1] - LOWER[0]);
+    const picture = svg("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" },
+      ...levels.map(({ cell }) => cell), ...levels.map(({ data }) => data), curve,
+      ...levels.flatMap(({ truth: a, model: b }) => [a, b]),
+      axis(LEFT, UPPER[0], LEFT, UPPER[1]), axis(LEFT, UPPER[1], RIGHT, UPPER[1]), axis(LEFT, LOWER[0], LEFT, LOWER[1]), axis(LEFT, LOWER[1], RIGHT, LOWER[1]),
+      ...range(K + 1).flatMap((k) => [axis(X(k), UPPER[1], X(k), UPPER[1] + 4), text(k, X(k), UPPER[1] + 17)]),
+      ...range(K).map((k) => text(k, X(k + 0.5), LOWER[1] + 16)),
+      axis(LEFT, UPPER[0], LEFT - 4, UPPER[0]), axis(LEFT, LOWER[0], LEFT - 4, LOWER[0]), top,
+      text("0", LEFT - 6, UPPER[1] + 4, "end"), text("0", LEFT - 6, LOWER[1] + 4, "end"), text(String(tallest), LEFT - 6, LOWER[0] + 4, "end"),
+      text("density of v", LEFT + 4, UPPER[0] - 10, "start"), text("v = x + w u", RIGHT, UPPER[1] + 33, "end"),
+      text("probability of x", LEFT + 4, LOWER[0] - 12, "start"), text("x", RIGHT, LOWER[1] + 30, "end"));
+
+    const cells = {};
+    const row = (key, name, note) => {
+      cells[key] = h("td", {});
+      return h("tr", { class: key }, h("th", { scope: "row" }, h("span", { class: "term" }, name), note && h("span", { class: "note" }, ` ${note}`)), cells[key]);
+    };
+    const table = h("table", { class: "sums" },
+      h("caption", { class: "hidden" }, "Bound, exact value and limit, in nats"),
+      h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "nats"))),
+      h("tbody", {}, row("density", "E log q(v)"), row("logWidth", "+ log w"), row("bound", "= bound"),
+        row("exact", "E log P(x)", "exact"), row("limit", "−H", "the limit")));
+    const verdict = h("p", { class: "verdict", "aria-live": "polite" });
+
+    const refit = () => {
+      const settings = `${now.width} ${now.components}`;
+      mixture = fitted[settings] ??= fit(truth, now.width, now.components);
+      draw();
+    };
+    const draw = () => {
+      const { width: w, components } = now;
+      const found = measure(truth, w, mixture);
+      const claimed = now.forget ? found.density : found.bound;
+      for (const [key, { input, output, digits }] of Object.entries(sliders)) {
+        input.value = now[key];
+        output.textContent = now[key].toFixed(digits);
+        input.setAttribute("aria-valuetext", now[key].toFixed(digits));
+      }
+      for (const [key, cell] of Object.entries(cells)) cell.textContent = shown(found[key]);
+      cells.bound.textContent = shown(claimed);
+      cells.logWidth.textContent = now.forget ? "left out" : shown(found.logWidth);
+      for (const key of ["logWidth", "bound"]) cells[key].classList.toggle("bad", now.forget);
+
+      const q = (v) => Math.exp(logDensity(mixture, v));
+      const vs = range(601).map((i) => -0.3 + (i * (K + 0.6)) / 600);
+      const most = Math.max(...vs.map(q), ...truth.map((p) => p / w));
+      const high = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20].find((v) => v >= most) ?? most;
+      const Y = (p) => UPPER[1] - (p / high) * (UPPER[1] - UPPER[0]);
+      top.textContent = String(high);
+      curve.setAttribute("points", points(vs.map((v) => [X(v), Y(q(v))])));
+      const box = (node, x, y, right, bottom) => Object.entries({ x, y, width: right - x, height: Math.max(0, bottom - y) }).forEach(([key, v]) => node.setAttribute(key, v));
+      levels.forEach((level, k) => {
+        const inside = range(41).map((i) => k + (i * w) / 40);
+        level.cell.setAttribute("points", `${X(k)},${Y(0)} ${points(inside.map((v) => [X(v), Y(q(v))]))} ${X(k + w)},${Y(0)}`);
+        box(level.data, X(k), Y(truth[k] / w), X(k + w), Y(0));
+        box(level.truth, X(k + 0.16), P(truth[k]), X(k + 0.48), P(0));
+        box(level.model, X(k + 0.52), P(found.cells[k]), X(k + 0.84), P(0));
+      });
+      picture.setAttribute("aria-label", `Truth and model: ${list(truth.map((p, k) => `level ${k}: ${shown(p, 2)} and ${shown(found.cells[k], 2)}`))}.`);
+
+      const lost = 1 - sum(found.cells);
+      const above = claimed > found.limit;
+      const wrong = now.forget && w < 1;
+      verdict.textContent = !now.forget
+        ? `The bound gives away ${shown(found.exact - found.bound, 2)} nats, the model ${shown(found.limit - found.exact, 2)}; ${shown(100 * lost, 0)} % of its mass lies outside the cells.`
+        : !wrong ? "With w = 1 nothing is missing: log w = 0."
+          : above ? "Impossible: this “bound” lies above the limit −H, which no model passes. The log w is missing."
+            : claimed > found.exact ? "False: this “bound” lies above the exact value. The log w is missing."
+              : `Too high by ${shown(-found.logWidth, 2)} nats, and nothing here gives it away yet: make w smaller.`;
+      verdict.classList.toggle("wrong", wrong);
+      model.set("state", { width: w, components, forget: now.forget, claimed, above, mixture, ...found });
+      model.save_changes();
+    };
+    const key = (kind, label) => h("span", {}, h("span", { class: `swatch ${kind}` }), label);
+    body.append(
+      h("p", { class: "title" }, title),
+      h("div", { class: "controls sliders" }, ...Object.values(sliders).map(({ node }) => node),
+        h("label", {}, h("span", {}, "leave out log w"), h("span", { class: "control" }, forget))),
+      h("div", { class: "plots" },
+        h("div", {}, h("p", { class: "legend note" }, key("data", "truth, with noise above"), key("model", "density q and P(x), its area in a cell")), picture),
+        h("div", {}, table, verdict)),
+    );
+    refit();
+    return stop;
+  },
+};

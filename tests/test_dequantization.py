@@ -1,0 +1,242 @@
+"""Dequantization: bounds below the exact value, cells that sum to one, and Gaussians whose largest decides."""
+
+import math
+
+import pytest
+import torch
+from scipy import integrate, stats
+from shaken import rng, shaken
+
+from hybridlib import audit
+from hybridlib.dequantization import (
+    Argmax,
+    ArgmaxNormal,
+    Dequantized,
+    UniformDequantizer,
+    VariationalDequantizer,
+    argmax_elbo,
+    bits_per_dim,
+)
+from hybridlib.flows import Flow, Inverse, Logit, iaf, maf, realnvp
+from hybridlib.made import MADE
+from hybridlib.outputs import LogisticMixture
+
+
+class UnitUniform(torch.nn.Module):
+    """The density 1 on [0, 1]^D, for which everything is known."""
+
+    def __init__(self, D):
+        super().__init__()
+        self.D, self.none = D, torch.nn.Parameter(torch.zeros(()))
+
+    def log_prob(self, y):
+        return torch.where(((y >= 0) & (y < 1)).all(-1), 0.0, -torch.inf) + self.none
+
+    def sample(self, n, *, generator=None):
+        return torch.rand(n, self.D, generator=generator)
+
+
+def model(D, levels=3, w=1.0, kind="uniform", seed=0):
+    density = Flow(D, [Logit(), *maf(D, 2, (8,)).transforms])
+    dequantizer = UniformDequantizer(w)
+    if kind != "uniform":
+        build = iaf if kind == "iaf" or D == 1 else realnvp
+        dequantizer = VariationalDequantizer(D, levels, flow=build(D, 2, (8,), context=D), w=w)
+    return shaken(Dequantized(density, levels, dequantizer), seed, scale=0.1)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 17, 256])
+@pytest.mark.parametrize("w", [1.0, 0.5, 0.1])
+def test_fair_coins_cannot_be_beaten(levels, w):
+    """A uniform density: each cell holds (w / levels)^D, and the bound is tight. All terms must be there."""
+    fair = Dequantized(UnitUniform(3), levels, UniformDequantizer(w))
+    x = torch.randint(levels, (5, 3), generator=rng()).float()
+    expected = torch.full((5,), 3 * math.log(w / levels))
+    torch.testing.assert_close(fair.elbo(x, generator=rng()).detach(), expected)
+    torch.testing.assert_close(bits_per_dim(expected, 3), torch.full((5,), math.log2(levels / w)))
+
+
+@pytest.mark.parametrize("D", [1, 2])
+@pytest.mark.parametrize("kind", ["uniform", "iaf", "realnvp"])
+@pytest.mark.parametrize("w", [1.0, 0.5])
+def test_bounds_lie_below_the_exact_probability(D, kind, w):
+    dequantized = model(D, w=w, kind=kind)
+    x = audit.states(D, levels=3).double()
+    with torch.no_grad():
+        exact = dequantized.log_prob_on_grid(x)
+        each = dequantized.elbo(x.repeat(20_000, 1), generator=rng()).view(20_000, -1)
+        error, spread = each.std(0) / 20_000**0.5, each.exp().std(0) / 20_000**0.5
+        # the mean of p / q over the noise is the probability itself; the mean of its logarithm lies below
+        assert ((each.exp().mean(0) - exact.exp()).abs() < 6 * spread + 1e-4).all()
+        assert (each.mean(0) < exact + 4 * error).all() and (exact - each.mean(0)).max() > 0.01
+        tight = dequantized.importance_bound(x, 1000, generator=rng(1))
+        assert tight.mean() > each.mean() and (tight - exact).abs().max() < 0.4
+
+
+@pytest.mark.parametrize("D", [1, 2])
+def test_cells_of_full_width_hold_everything(D):
+    total = model(D).log_prob_on_grid(audit.states(D, levels=3).double(), points=200).exp().sum().item()
+    # Logit leaves a thousandth of its interval beyond either end
+    assert total < 1 + 1e-3 and total > 0.97
+    narrow = model(D, w=0.5).log_prob_on_grid(audit.states(D, levels=3).double()).exp().sum().item()
+    assert narrow < 0.9 * total
+
+
+def test_samples_follow_the_cells():
+    dequantized = model(2)
+    x = dequantized.sample(20_000, generator=rng())
+    found = torch.bincount((x * torch.tensor([3.0, 1.0])).sum(-1).long(), minlength=9) / 20_000
+    p = dequantized.log_prob_on_grid(audit.states(2, levels=3).double()).exp()
+    assert ((found - p).abs() < 5 * (p / 20_000).sqrt() + 0.01).all()
+    assert dequantized.sample(0).shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "iaf", "realnvp"])
+def test_noise_stays_in_its_cell_and_has_the_stated_density(kind):
+    dequantizer = model(2, w=0.5, kind=kind).dequantizer
+    x = torch.tensor([[2.0, 0.0]]).double().expand(40_000, 2)
+    noise, log_q = dequantizer(x, generator=rng())
+    assert noise.min() >= 0 and noise.max() < 0.5
+    # E_q[f / q] is the integral of f over the cell: the volume of its lower left quarter, for f its indicator
+    inside = (noise < 0.25).all(-1)
+    estimate = torch.where(inside, (-log_q).exp(), 0)
+    assert estimate.mean().item() == pytest.approx(0.25**2, abs=5 * (estimate.std() / 200).item() + 1e-9)
+
+
+def test_variational_noise_is_trained_and_tightens_the_bound():
+    tight = model(1, levels=2, kind="iaf")
+    for p in tight.density.parameters():
+        p.requires_grad_(False)
+    x = torch.tensor([[0.0], [1.0]]).double()
+    optimizer = torch.optim.Adam(tight.dequantizer.parameters(), lr=0.02)
+    noises = rng()
+
+    def gap(n=400):
+        with torch.no_grad():
+            each = tight.elbo(x.repeat(n, 1), generator=rng(9)).view(n, 2).mean(0)
+        return (tight.log_prob_on_grid(x, points=400) - each).mean().item()
+
+    before = gap()
+    for _ in range(150):
+        loss = -tight.elbo(x.repeat(50, 1), generator=noises).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert before > 0.02 and gap() < before / 2
+
+
+def test_any_density_will_do():
+    mixture = Dequantized(shaken(MADE(3, (8,), output=LogisticMixture(2, unit=0.25))), 5)
+    x = mixture.sample(20, generator=rng())
+    assert mixture.elbo(x, generator=rng()).isfinite().all() and set(x.unique().tolist()) <= {0, 1, 2, 3, 4}
+
+
+def test_a_unit_measures_a_mixture_of_logistics():
+    theta = torch.randn(4, 6, generator=rng(), dtype=torch.double)
+    x = torch.randn(4, generator=rng(1), dtype=torch.double)
+    plain, small = LogisticMixture(2), LogisticMixture(2, unit=0.1)
+    a, b = plain.distribution(theta).log_prob(x), small.distribution(theta).log_prob(x / 10)
+    torch.testing.assert_close(b, a + math.log(10))
+
+
+class TestArgmax:
+    LOC = torch.tensor([[0.3, -0.4, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [3.0, -2.0, 0.0, 1.0]]).double()
+    SCALE = torch.tensor([[1.0, 0.5, 0.2, 0.9], [0.3, 0.3, 0.3, 0.3], [0.12, 0.9, 0.5, 0.9]]).double()
+
+    def test_sums_to_one(self):
+        torch.testing.assert_close(
+            ArgmaxNormal(self.LOC, self.SCALE).logits.exp().sum(-1), torch.ones(3).double(), atol=1e-6, rtol=0
+        )
+        loc = 2 * torch.randn(500, 9, generator=rng(), dtype=torch.double)
+        scale = 0.3 * (2.2 * torch.rand(500, 9, generator=rng(1), dtype=torch.double) - 1.1).exp()
+        total = ArgmaxNormal(loc, scale).logits.exp().sum(-1)
+        torch.testing.assert_close(total, torch.ones(500).double(), atol=2e-5, rtol=0)
+
+    def test_agrees_with_adaptive_quadrature_and_with_sampling(self):
+        p = ArgmaxNormal(self.LOC, self.SCALE).logits.exp()
+        torch.manual_seed(0)
+        drawn = ArgmaxNormal(self.LOC, self.SCALE).sample((100_000,))
+        for row in range(3):
+            for k in range(4):
+                others = [j for j in range(4) if j != k]
+
+                def integrand(t, row=row, k=k, others=others):
+                    own = stats.norm.pdf(t, self.LOC[row, k], self.SCALE[row, k])
+                    return own * math.prod(stats.norm.cdf(t, self.LOC[row, j], self.SCALE[row, j]) for j in others)
+
+                centre, reach = self.LOC[row, k].item(), 9 * self.SCALE[row, k].item()
+                marks = [v for v in self.LOC[row].tolist() if abs(v - centre) < reach]
+                exact, _ = integrate.quad(integrand, centre - reach, centre + reach, points=marks, limit=400)
+                assert p[row, k].item() == pytest.approx(exact, abs=1e-6)
+                share = (drawn[:, row] == k).double().mean().item()
+                assert share == pytest.approx(exact, abs=5 * (exact / 1e5) ** 0.5 + 1e-4)
+
+    def test_gradients_are_right(self):
+        loc, scale = self.LOC.clone().requires_grad_(), self.SCALE.clone().requires_grad_()
+        value = torch.tensor([0, 3, 1])
+        assert torch.autograd.gradcheck(lambda a, b: ArgmaxNormal(a, b).log_prob(value), (loc, scale))
+
+    def test_rare_events_keep_finite_probabilities_and_gradients(self):
+        loc = torch.tensor([[0.0, 8.0]]).requires_grad_()
+        log_p = ArgmaxNormal(loc, torch.full((1, 2), 0.3)).log_prob(torch.tensor([0]))
+        log_p.backward()
+        assert log_p.isfinite().all() and log_p < -50 and loc.grad.isfinite().all() and loc.grad.abs().max() > 1
+
+    @pytest.mark.parametrize("w", [1.0, 0.5])
+    def test_bound_is_below_the_exact_value(self, w):
+        distribution = ArgmaxNormal(self.LOC.repeat(2000, 1), self.SCALE.repeat(2000, 1))
+        for k in range(4):
+            value = torch.full((6000,), k)
+            bound = distribution.elbo(value, w=w, generator=rng()).view(2000, 3)
+            exact = distribution.log_prob(value).view(2000, 3)[0]
+            assert (bound.mean(0) - 4 * bound.std(0) / 2000**0.5 < exact).all()
+
+    def test_largest_of_gumbels_is_a_softmax(self):
+        """The same integral with Gumbel noise: exactly softmax, whatever the locations are."""
+        loc = torch.tensor([0.3, -1.0, 2.0]).double()
+        t = torch.linspace(-12, 40, 20_001, dtype=torch.double)
+        gumbel = torch.distributions.Gumbel(loc[:, None], torch.ones(3, 1).double(), validate_args=False)
+        log_f, log_F = gumbel.log_prob(t), -torch.exp(-(t - loc[:, None]))
+        p = torch.trapezoid((log_f - log_F + log_F.sum(0)).exp(), t)
+        torch.testing.assert_close(p, loc.softmax(0), atol=1e-8, rtol=0)
+
+    @pytest.mark.parametrize("w", [1.0, 0.9, 0.5])
+    def test_a_model_with_argmax_outputs_has_both(self, w):
+        made = shaken(MADE(3, (16,), output=Argmax(3)), scale=0.5)
+        assert audit.total_probability(made.log_prob, 3, levels=3) == pytest.approx(1, abs=1e-5)
+        x = audit.states(3, levels=3).double()
+        bound = torch.stack([argmax_elbo(made, x, w=w, generator=rng(s)) for s in range(60)])
+        exact = made.log_prob(x)
+        assert (bound.mean(0) - 4 * bound.std(0) / 60**0.5 < exact).all()
+        assert audit.sample_test(made.sample, made.log_prob, 3, levels=3, generator=rng())[0] > 1e-4
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda: model(2).elbo(torch.tensor([[0.5, 1.0]])), "whole numbers 0..2, found 0.5"),
+            (lambda: model(2).elbo(torch.tensor([[0.0, 3.0]])), "found 3"),
+            (lambda: model(2).elbo(torch.tensor([[0.0, -1.0]])), "found -1"),
+            (lambda: model(2).elbo(torch.tensor([[0.0, float("nan")]])), "found nan"),
+            (lambda: model(2).elbo(torch.zeros(3, 4)), r"shape \(B, 2\), got \(3, 4\)"),
+            (lambda: model(2).importance_bound(torch.zeros(1, 2), 0), "at least one sample, got K = 0"),
+            (lambda: model(3).log_prob_on_grid(torch.zeros(1, 3)), "too many points; use importance_bound"),
+            (lambda: UniformDequantizer(0), r"w = 0; it must lie in \(0, 1\]"),
+            (lambda: UniformDequantizer(1.5), "wider cells overlap"),
+            (lambda: UniformDequantizer(float("nan")), "w = nan"),
+            (lambda: VariationalDequantizer(2, 3, flow=maf(2)), "with context=2, got 2 with context=0"),
+            (lambda: Dequantized(maf(2), 1), "at least 2, got 1"),
+            (lambda: Dequantized(maf(2), 2.5), "got 2.5"),
+            (lambda: MADE(2, output=Argmax(3)).log_prob(torch.tensor([[0.0, 3.0]])), "whole numbers 0..2, found 3"),
+            (lambda: ArgmaxNormal(torch.zeros(1, 2), torch.ones(1, 2)).elbo(torch.tensor([0]), w=2), "w = 2"),
+        ],
+    )
+    def test_one_clear_error(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_inverse_logit_stays_inside():
+    y, _ = Inverse(Logit())(torch.tensor([[-50.0, 0.0, 50.0]]))
+    assert y.min() > -0.01 and y.max() < 1.01
