@@ -67,7 +67,8 @@ def test_bounds_lie_below_the_exact_probability(D, kind, w):
         each = dequantized.elbo(x.repeat(20_000, 1), generator=rng()).view(20_000, -1)
         error, spread = each.std(0) / 20_000**0.5, each.exp().std(0) / 20_000**0.5
         # the mean of p / q over the noise is the probability itself; the mean of its logarithm lies below
-        assert ((each.exp().mean(0) - exact.exp()).abs() < 6 * spread + 1e-4).all()
+        mean = each.exp().mean(0)  # with rare, large weights where q is small: they can be missed
+        assert (mean < exact.exp() + 6 * spread + 1e-4).all() and (mean > 0.7 * exact.exp()).all()
         assert (each.mean(0) < exact + 4 * error).all() and (exact - each.mean(0)).max() > 0.01
         tight = dequantized.importance_bound(x, 1000, generator=rng(1))
         assert tight.mean() > each.mean() and (tight - exact).abs().max() < 0.4
