@@ -128,7 +128,8 @@ class Dequantized(nn.Module):
                 f"data of {self.levels} levels hold whole numbers 0..{self.levels - 1}, found {x[~good][0].item():g}; "
                 "round or re-level them, and leave the noise to the dequantizer"
             )
-        return x.to(next(self.parameters()).dtype)
+        numbers = (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
+        return x.to(next(numbers, torch.empty(0)).dtype)
 
 
 class ArgmaxNormal(distributions.Distribution):

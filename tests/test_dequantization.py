@@ -241,3 +241,8 @@ class TestBadInput:
 def test_inverse_logit_stays_inside():
     y, _ = Inverse(Logit())(torch.tensor([[-50.0, 0.0, 50.0]]))
     assert y.min() > -0.01 and y.max() < 1.01
+
+
+def test_a_density_without_parameters_will_do():
+    x = torch.tensor([[0], [1]])
+    assert Dequantized(Flow(1, [Logit()]), 2).elbo(x, generator=rng()).isfinite().all()

@@ -301,3 +301,24 @@ def test_the_readme_says_what_the_records_say():
     assert f"{100 * novel['share']:.1f} % of them are not among" in text
     *some, last = (f"{row['ratio']['median']:.1f}" for row in recipes.published("transformer_speed")["sampling"])
     assert f"it is {', '.join(some)} and {last} times as fast" in text
+
+
+@pytest.mark.parametrize("name", ["mnist_uniform", "mnist_variational"])
+def test_dequantized_pictures(name, toy, tmp_path):
+    small = {"channels": 4, "layers": 1, "K": 2, "epochs": 2, "rows": 200}
+    model, record = getattr(recipes, name)(toy, folder=tmp_path, **small)
+    assert record["test_bound_of_samples"]["nll"] < record["test"]["nll"], "more samples tighten the bound"
+    assert model.sample(3).shape == (3, 16)
+
+
+def test_variational_noise_pays_on_grey_levels():
+    uniform, variational = (recipes.published(f"mnist_{kind}") for kind in ("uniform", "variational"))
+    assert variational["test"]["bits_per_dim"] < uniform["test"]["bits_per_dim"] < 1.5
+    text = (ROOT / "benchmarks" / "README.md").read_text()
+    for record in (uniform, variational):
+        assert f"| {record['name']} | {record['test']['bits_per_dim']:.3f} |" in text
+
+
+def test_each_unit_once_inverts_a_flow_much_faster():
+    for row in recipes.published("flow_speed")["inversion"].values():
+        assert row["ratio"]["median"] >= 50 and row["difference"] < 1e-5
