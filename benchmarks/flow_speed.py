@@ -7,15 +7,11 @@ CPU time of this process, and a ratio is formed within each round, so that a bus
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import statistics
 from pathlib import Path
 
 import torch
-from made_speed import seconds, table
+from _measure import head, ratio, seconds, table, write
 
 from hybridlib import flows, recipes
 from hybridlib.autoregressive import Autoregressive
@@ -47,7 +43,7 @@ def inversion(hidden, n, rounds):
     fast, plain = zip(*turns, strict=True)
     return {
         "fast_seconds": round(statistics.median(fast), 4), "plain_seconds": round(statistics.median(plain), 3),
-        "difference": difference, "ratio": _ratio(plain, fast),
+        "difference": difference, "ratio": ratio(plain, fast),
     }  # fmt: skip
 
 
@@ -67,11 +63,6 @@ def directions(n, rounds):
     return rows
 
 
-def _ratio(slow, fast):
-    rounds = [a / b for a, b in zip(slow, fast, strict=True)]
-    return {"median": round(statistics.median(rounds), 1), "rounds": [round(ratio, 1) for ratio in rounds]}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
@@ -79,12 +70,7 @@ def main():
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the numbers go")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    result = {
-        "name": "flow_speed",
-        "command": f"python benchmarks/flow_speed.py --rounds {args.rounds} --samples {args.samples}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"1 thread of {os.cpu_count()} CPU cores, {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    result = head("flow_speed", rounds=args.rounds, samples=args.samples) | {
         "settings": {"D": D, "n": args.samples},
         "inversion": {name: inversion(hidden, args.samples, args.rounds) for name, hidden in HIDDEN.items()},
         "directions": directions(args.samples, 5),
@@ -96,9 +82,7 @@ def main():
     ]
     table(["network", "passes (s)", "once (s)", "faster", "difference"], lines)
     table(["flow of 64 variables", "density (s)", "sampling (s)"], [list(row.values()) for row in result["directions"]])
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"wrote {args.output}")
+    write(result, args.output)
 
 
 if __name__ == "__main__":

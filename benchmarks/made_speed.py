@@ -9,19 +9,15 @@ once against 784 full passes, which must give the same bits.
 """
 
 import argparse
-import datetime
 import importlib.metadata
 import importlib.util
 import itertools
-import json
-import os
-import platform
 import statistics
-import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from _measure import draw, head, ratio, seconds, table, write
 from torch import nn
 
 from hybridlib import recipes
@@ -115,14 +111,6 @@ def stepper(network, x):
     return step
 
 
-def seconds(f, repeats=1):
-    """CPU seconds of this process for one call."""
-    start = time.process_time()
-    for _ in range(repeats):
-        f()
-    return (time.process_time() - start) / repeats
-
-
 def spread(values):
     """Median and quartiles."""
     low, median, high = statistics.quantiles(values, n=4)
@@ -141,18 +129,10 @@ def training(peers, rounds):
                 seconds(step, 3)
             turns = [{name: seconds(step, repeats) for name, step in steps.items()} for _ in range(rounds)]
             for name in networks:
-                ratio = spread([turn[name] / turn["unmasked"] for turn in turns])
+                relative = spread([turn[name] / turn["unmasked"] for turn in turns])
                 milliseconds = round(1000 * statistics.median(turn[name] for turn in turns), 2)
-                rows.append({"name": name, "hidden": hidden, "batch": batch, "ms": milliseconds, "ratio": ratio})
+                rows.append({"name": name, "hidden": hidden, "batch": batch, "ms": milliseconds, "ratio": relative})
     return rows
-
-
-def draw(sampler, n, seed):
-    """-> CPU seconds, samples."""
-    generator = torch.Generator().manual_seed(seed)
-    start = time.process_time()
-    samples = sampler(n, generator=generator)
-    return time.process_time() - start, samples
 
 
 def sampling(rounds, n=1000):
@@ -167,23 +147,13 @@ def sampling(rounds, n=1000):
             assert all(torch.equal(samples, one) for _, one in drawn), "the two samplers disagree"
             fast.append(statistics.median(one for one, _ in drawn))
             plain.append(took)
-        ratios = [slow / quick for slow, quick in zip(plain, fast, strict=True)]
         rows.append({
             "hidden": hidden, "direct": direct, "n": n, "identical": True,
             "sample_seconds": round(statistics.median(fast), 4),
             "plain_seconds": round(statistics.median(plain), 2),
-            "ratio": {"median": round(statistics.median(ratios), 1), "rounds": [round(ratio, 1) for ratio in ratios]},
+            "ratio": ratio(plain, fast),
         })  # fmt: skip
     return rows
-
-
-def table(header, rows):
-    """Print rows under a header, columns as wide as they need."""
-    rows = [[str(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    for row in rows:
-        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    print()
 
 
 def main():
@@ -197,15 +167,10 @@ def main():
     peers = {name: make for name, make in PEERS.items() if importlib.util.find_spec(name)}
     for name in PEERS.keys() - peers.keys():
         print(f"{name} is left out: pip install -r benchmarks/requirements.txt")
-    packages = ["torch", *(PACKAGES.get(name, name) for name in peers)]
-    result = {
-        "name": "made_speed",
-        "command": f"python benchmarks/made_speed.py --rounds {args.rounds} --sampling-rounds {args.sampling_rounds}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"1 thread of {os.cpu_count()} CPU cores, {platform.machine()}",
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
-        "D": D,
-    }
+    packages = [PACKAGES.get(name, name) for name in peers]
+    result = head("made_speed", rounds=args.rounds, sampling_rounds=args.sampling_rounds)
+    result["versions"] |= {p: importlib.metadata.version(p) for p in packages}
+    result["D"] = D
     print(f"{result['hardware']}, {', '.join(f'{name} {version}' for name, version in result['versions'].items())}\n")
 
     result["training"] = training(peers, args.rounds)
@@ -226,9 +191,7 @@ def main():
         for r in result["sampling"]
     ]  # fmt: skip
     table(["hidden", "direct", "plain (s)", "sample (s)", "faster"], lines)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"wrote {args.output}")
+    write(result, args.output)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,11 @@ once, while a sampler must go through them one after the other.
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import statistics
 from pathlib import Path
 
 import torch
-from made_speed import draw, seconds, table
+from _measure import draw, head, ratio, seconds, table, write
 
 from hybridlib import recipes
 from hybridlib.transformer import Transformer
@@ -62,12 +58,11 @@ def measure(rounds, n):
     rows = []
     for T in LENGTHS:
         kept, plain = zip(*(turn[T] for turn in turns), strict=True)
-        ratios = [slow / fast for fast, slow in zip(kept, plain, strict=True)]
         rows.append({
             "T": T, "identical": True,
             "sample_seconds": round(statistics.median(kept), 4),
             "plain_seconds": round(statistics.median(plain), 3),
-            "ratio": {"median": round(statistics.median(ratios), 2), "rounds": [round(ratio, 2) for ratio in ratios]},
+            "ratio": ratio(plain, kept, 2),
             "step_seconds": round(statistics.median(turn[T] for turn in stepped), 4),
         })  # fmt: skip
     return rows
@@ -80,12 +75,7 @@ def main():
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the numbers go")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    result = {
-        "name": "transformer_speed",
-        "command": f"python benchmarks/transformer_speed.py --rounds {args.rounds} --samples {args.samples}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"1 thread of {os.cpu_count()} CPU cores, {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    result = head("transformer_speed", rounds=args.rounds, samples=args.samples) | {
         "settings": {"K": K, **SIZES, "n": args.samples},
         "sampling": measure(args.rounds, args.samples),
     }
@@ -95,9 +85,7 @@ def main():
         for row in result["sampling"]
     ]
     table(["length", "plain (s)", "sample (s)", "faster", "training step (s)"], lines)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"wrote {args.output}")
+    write(result, args.output)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .noise import draw
-from .outputs import Bernoulli, Output
+from .outputs import Bernoulli, Output, check_finite
 
 
 def permutation(order, D: int) -> Tensor:
@@ -19,6 +19,17 @@ def permutation(order, D: int) -> Tensor:
     if order.shape != (D,) or not torch.equal(order.sort().values, torch.arange(D)):
         raise ValueError(f"an order of {D} variables must be a permutation of 0..{D - 1}, got {order.tolist()}")
     return order
+
+
+def check_context(model: nn.Module, n: int, context: Tensor | None) -> None:
+    """Raise ValueError unless the context is what ``model.context`` asks for: None for 0, else (n, C), finite."""
+    C = model.context
+    if (context is not None) != (C > 0) or (context is not None and context.shape != (n, C)):
+        got = "none" if context is None else f"shape {tuple(context.shape)}"
+        needs = f"a context of shape ({n}, {C})" if C else "no context"
+        raise ValueError(f"this {type(model).__name__} needs {needs}, got {got}")
+    if context is not None:
+        check_finite(context, "numbers of the context")
 
 
 def sampling(method):
@@ -91,21 +102,13 @@ class Autoregressive(nn.Module):
 
     def _uniforms(self, n: int, generator: torch.Generator | None, context: Tensor | None = None) -> Tensor:
         """The randomness of n samples, (n, D): variable d is decided by column d, whatever the sampler."""
-        self._check_context(n, context)
+        check_context(self, n, context)
         return draw(torch.rand, (n, self.D), like=next(self.parameters()), generator=generator)
 
     def _checked(self, x: Tensor, context: Tensor | None) -> Tensor:
         """x in the model's own precision, after checking shape and values."""
         if x.dim() != 2 or x.shape[1] != self.D:
             raise ValueError(f"{type(self).__name__} needs data of shape (B, {self.D}), got {tuple(x.shape)}")
-        self._check_context(len(x), context)
+        check_context(self, len(x), context)
         self.output.check(x)
         return x.to(next(self.parameters()).dtype)
-
-    def _check_context(self, n: int, context: Tensor | None) -> None:
-        if (context is not None) != (self.context > 0) or (context is not None and context.shape != (n, self.context)):
-            got = "none" if context is None else f"shape {tuple(context.shape)}"
-            needs = f"a context of shape ({n}, {self.context})" if self.context else "no context"
-            raise ValueError(f"this {type(self).__name__} needs {needs}, got {got}")
-        if context is not None and not torch.isfinite(context).all():
-            raise ValueError("the context holds NaN or infinite entries; remove them")

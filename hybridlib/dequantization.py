@@ -18,7 +18,7 @@ from torch.distributions import constraints
 from .autoregressive import Autoregressive, sampling
 from .flows import Flow, iaf
 from .noise import draw
-from .outputs import Categorical, bounded
+from .outputs import Categorical, bounded, check_whole
 
 
 def bits_per_dim(log_prob: Tensor, D: int) -> Tensor:
@@ -122,12 +122,8 @@ class Dequantized(nn.Module):
     def _checked(self, x: Tensor) -> Tensor:
         if x.dim() != 2 or x.shape[1] != self.D:
             raise ValueError(f"this model needs data of shape (B, {self.D}), got {tuple(x.shape)}")
-        good = (x >= 0) & (x < self.levels) & (x == x.round())
-        if not good.all():
-            raise ValueError(
-                f"data of {self.levels} levels hold whole numbers 0..{self.levels - 1}, found {x[~good][0].item():g}; "
-                "round or re-level them, and leave the noise to the dequantizer"
-            )
+        remedy = "round or re-level them, and leave the noise to the dequantizer"
+        check_whole(x, self.levels, f"data of {self.levels} levels hold", remedy)
         numbers = (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
         return x.to(next(numbers, torch.empty(0)).dtype)
 
@@ -174,7 +170,7 @@ class ArgmaxNormal(distributions.Distribution):
         """Bound of log P(x = value) by noise u ~ U[0, w)^K: log N(onehot + u; loc, scale) + K log w, nats, (...)."""
         y = F.one_hot(value.long(), self.loc.shape[-1]).to(self.loc)
         y = y + _width(w) * draw(torch.rand, y.shape, like=y, generator=generator)
-        log_p = -((y - self.loc) / self.scale).square() / 2 - self.scale.log() - math.log(2 * math.pi) / 2
+        log_p = distributions.Normal(self.loc, self.scale, validate_args=False).log_prob(y)
         return (log_p + math.log(w)).sum(-1)
 
 

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .autoregressive import Autoregressive, sampling
+from .autoregressive import Autoregressive, check_context, sampling
 from .layers import mlp
 from .made import MADE
 from .noise import draw
-from .outputs import Normal, bounded
+from .outputs import Normal, Real, check_finite
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -29,17 +29,16 @@ class Affine(Normal):
 
     def to_noise(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., 2), (...) -> z (...), log |dz/dx| (...)."""
-        shift, log_scale = theta.unbind(-1)
-        log_scale = bounded(log_scale)
+        shift, log_scale = self._parts(theta)
         return (x - shift) * (-log_scale).exp(), -log_scale
 
     def from_noise(self, theta: Tensor, z: Tensor) -> Tensor:
         """(..., 2), (...) -> x (...)."""
-        shift, log_scale = theta.unbind(-1)
-        return shift + z * bounded(log_scale).exp()
+        shift, log_scale = self._parts(theta)
+        return shift + z * log_scale.exp()
 
 
-class Spline(Normal):
+class Spline(Real):
     """A monotone rational-quadratic spline of K bins on [-reach, reach], and the identity outside.
 
     Between two knots with bin width w, height h, slopes d0, d1, mean slope s = h / w and place t = (x - x_k) / w:
@@ -53,9 +52,11 @@ class Spline(Normal):
             raise ValueError(f"a spline needs at least K = 2 bins and a positive, finite reach, got {K}, {reach}")
         self.K, self.P, self.reach = K, 3 * K - 1, reach
 
-    def distribution(self, theta: Tensor):
-        """A spline is a transform, not a density by itself: ValueError."""
+    def distribution(self, theta: Tensor, u: Tensor | None = None):
+        """A spline is a transform, not a density by itself, and nothing to draw from: ValueError."""
         raise ValueError("a spline has no torch.distributions object; use it in a flow, such as maf(D, bend=Spline())")
+
+    pick = distribution
 
     def to_noise(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., 3K - 1), (...) -> z (...), log |dz/dx| (...)."""
@@ -270,16 +271,8 @@ class Flow(nn.Module):
     def _checked(self, x: Tensor, context: Tensor | None) -> Tensor:
         if x.dim() != 2 or x.shape[1] != self.D:
             raise ValueError(f"this flow needs data of shape (B, {self.D}), got {tuple(x.shape)}")
-        if (context is None) != (self.context == 0) or (
-            context is not None and context.shape != (len(x), self.context)
-        ):
-            got = "none" if context is None else f"shape {tuple(context.shape)}"
-            needs = f"a context of shape ({len(x)}, {self.context})" if self.context else "no context"
-            raise ValueError(f"this flow needs {needs}, got {got}")
-        for what, values in ("data", x), ("context", context):
-            if values is not None and not torch.isfinite(values).all():
-                bad = (~torch.isfinite(values)).sum().item()
-                raise ValueError(f"the {what} hold {bad} NaN or infinite entries; remove them")
+        check_context(self, len(x), context)
+        check_finite(x)
         return x.to(self.zero.dtype)
 
 

@@ -37,6 +37,20 @@ class Bernoulli:
             raise ValueError(f"a Bernoulli model needs values 0 or 1, found {bad:g}; binarize the data first")
 
 
+def check_whole(x: Tensor, K: int, owner: str, remedy: str) -> None:
+    """Raise ValueError, "`owner` whole numbers ...; `remedy`", unless every entry is one of 0..K-1 (NaN is none)."""
+    good = (x >= 0) & (x < K) & (x == x.round())
+    if not good.all():
+        raise ValueError(f"{owner} whole numbers 0..{K - 1}, found {x[~good][0].item():g}; {remedy}")
+
+
+def check_finite(x: Tensor, what: str = "data") -> None:
+    """Raise ValueError on NaN and infinities."""
+    bad = (~torch.isfinite(x)).sum().item()
+    if bad:
+        raise ValueError(f"the {what} hold {bad} NaN or infinite entries; remove them")
+
+
 class Categorical:
     """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
 
@@ -60,15 +74,11 @@ class Categorical:
 
     def check(self, x: Tensor) -> None:
         """Raise ValueError unless every entry is a whole number in 0..K-1."""
-        good = (x >= 0) & (x < self.width) & (x == x.round())
-        if not good.all():
-            raise ValueError(
-                f"a categorical model with K = {self.width} needs whole numbers 0..{self.width - 1}, "
-                f"found {x[~good][0].item():g}; round or re-level the data first"
-            )
+        owner = f"a categorical model with K = {self.width} needs"
+        check_whole(x, self.width, owner, "round or re-level the data first")
 
 
-class _Real:
+class Real:
     """Outputs on the real line share what the network sees and what is refused."""
 
     width = 1
@@ -79,8 +89,7 @@ class _Real:
 
     def check(self, x: Tensor) -> None:
         """Raise ValueError on NaN and infinities."""
-        if not torch.isfinite(x).all():
-            raise ValueError(f"the data hold {(~torch.isfinite(x)).sum().item()} NaN or infinite entries; remove them")
+        check_finite(x)
 
 
 def bounded(log_scale: Tensor, bound: float = 7.0) -> Tensor:
@@ -94,19 +103,23 @@ def _open(u: Tensor) -> Tensor:
     return u.clamp(eps, 1 - eps)
 
 
-class Normal(_Real):
+class Normal(Real):
     """N(mean, scale) per variable; theta holds the mean and the (bounded) log-scale."""
 
     P = 2
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, 2) -> Normal with batch shape (B, D)."""
-        mean, log_scale = theta.unbind(-1)
-        return distributions.Normal(mean, bounded(log_scale).exp(), validate_args=False)
+        mean, log_scale = self._parts(theta)
+        return distributions.Normal(mean, log_scale.exp(), validate_args=False)
 
     def pick(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: mean + scale * Phi^-1(u)."""
         return self.distribution(theta).icdf(_open(u))
+
+    def _parts(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_scale = theta.unbind(-1)
+        return mean, bounded(log_scale)
 
 
 class Logistic(distributions.Distribution):
@@ -137,7 +150,7 @@ class Logistic(distributions.Distribution):
         return self.icdf(_open(torch.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)))
 
 
-class LogisticMixture(_Real):
+class LogisticMixture(Real):
     """A mixture of K logistic distributions per variable (Salimans et al., 2017, arXiv:1701.05517; unrounded).
 
     Locations and scales are measured in ``unit``: a small one for data whose details are small.

@@ -165,7 +165,7 @@ def _dequantized(
 ):
     """A causal convolution whose pixels are mixtures of logistics: a flow of one layer, trained on a bound.
 
-    Validation and test rows are scored by the same bound with one noise each, and with ``samples`` of them.
+    Validation and test rows are scored by that bound with one noise each, test rows also with ``samples`` of them.
     """
     data = data or datasets.load("mnist")
     network = {"channels": channels, "layers": layers, "K": K}
@@ -173,23 +173,17 @@ def _dequantized(
     density = PixelCNN(data.shape, channels, layers=layers, output=LogisticMixture(K, unit=1 / 16))
     model = Dequantized(density, data.levels, dequantizer)
 
-    def bound(x, K):
-        generator = torch.Generator().manual_seed(0)
-        return train.evaluate(
-            model, x, lambda model, x: model.importance_bound(x, K, generator=generator), batch_size=100
-        )
-
     def score():
-        for part, x in ("valid", data.valid[:1000]), ("test", data.test):
-            elbo, tighter = (_score(bound(x, k), x.shape[1]) for k in (1, samples if part == "test" else 1))
-            yield part, elbo | {"samples": 1}
-        yield "test_bound_of_samples", tighter | {"samples": samples}
+        parts = ("valid", data.valid[:1000], 1), ("test", data.test, 1), ("test_bound_of_samples", data.test, samples)
+        for part, x, K in parts:
+            bound = importance_bound(model, x, K, batch_size=100)
+            yield part, _score(bound, x.shape[1]) | {"samples": K}
 
     batches, settings = portions(data.train, rows, training["batch_size"]), {**network, "rows_per_epoch": rows}
     return single(
         name, "mnist", data, model, batches, settings, training, folder, score,
         loss=lambda model, x: -model.elbo(x).mean(),
-        validate=lambda model: -bound(data.valid[:500], 1).mean().item(),
+        validate=lambda model: -importance_bound(model, data.valid[:500], 1, batch_size=100).mean().item(),
     )  # fmt: skip
 
 
@@ -273,14 +267,17 @@ def convolutional_vae(shape: tuple[int, int], *, channels: int, blocks: int, Z: 
     return VAE(encoder, decoder, Z)
 
 
-def importance_bound(model: VAE, x: Tensor, K: int) -> Tensor:
-    """The bound with K samples a row, always the same ones: (n, D) -> (n,), nats. A row is decoded K times."""
+def importance_bound(model: VAE | Dequantized, x: Tensor, K: int, *, batch_size: int | None = None) -> Tensor:
+    """The bound with K samples a row, always the same ones: (n, D) -> (n,), nats. A row is computed K times.
+
+    ``batch_size`` rows at once; as many as make about 2,000 with their samples unless given.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def bound(model, x):
         return model.importance_bound(x, K, generator=generator)
 
-    return train.evaluate(model, x, bound, batch_size=max(1, 2000 // K))
+    return train.evaluate(model, x, bound, batch_size=batch_size or max(1, 2000 // K))
 
 
 def portions(x: Tensor, rows: int, batch_size: int) -> DataLoader:

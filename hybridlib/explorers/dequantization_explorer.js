@@ -124,10 +124,6 @@ const RIGHT = 352;
 const UPPER = [24, 164]; // top and bottom: densities
 const LOWER = [222, 312]; // probabilities
 const HEIGHT = 348;
-const shown = (v, digits = 3) => {
-  const text = v.toFixed(digits);
-  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
-};
 
 export default {
   render({ model, el }) {
@@ -138,25 +134,18 @@ export default {
     const fitted = {}; // what was fitted before
     let mixture = [];
 
-    const slider = (key, text, min, max, step, digits) => {
-      const output = h("output", {});
-      const input = h("input", { type: "range", min, max, step, oninput: () => {
-        now[key] = Number(input.value);
-        refit();
-      } });
-      return { input, output, digits, node: h("label", {}, h("span", {}, text), h("span", { class: "control" }, input, output)) };
-    };
-    const sliders = { width: slider("width", "noise width w", 0.1, 1, 0.05, 2), components: slider("components", "components", 1, WIDEST, 1, 0) };
+    const change = (key, name, limits, step, digits) => slider(name, limits, step, digits, (v) => {
+      now[key] = v;
+      refit();
+    });
+    const sliders = { width: change("width", "noise width w", [0.1, 1], 0.05, 2), components: change("components", "components", [1, WIDEST], 1, 0) };
     const forget = h("input", { type: "checkbox", onchange: () => {
       now.forget = forget.checked;
       draw();
     } });
 
     const X = (v) => LEFT + ((v + 0.3) / (K + 0.6)) * (RIGHT - LEFT);
-    const points = (pairs) => pairs.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" ");
-    const text = (label, x, y, anchor = "middle") => svg("text", { class: "head", x, y, "text-anchor": anchor }, label);
-    const axis = (x1, y1, x2, y2) => svg("line", { class: "axis", x1, y1, x2, y2 });
-    const top = text("", LEFT - 6, UPPER[0] + 4, "end");
+    const top = lettering("", LEFT - 6, UPPER[0] + 4, "end");
     const curve = svg("polyline", { class: "curve" });
     const levels = range(K).map((k) => ({
       data: svg("rect", { class: "truth" }), cell: svg("polygon", { class: "cellular" }),
@@ -168,18 +157,15 @@ export default {
       ...levels.map(({ cell }) => cell), ...levels.map(({ data }) => data), curve,
       ...levels.flatMap(({ truth: a, model: b }) => [a, b]),
       axis(LEFT, UPPER[0], LEFT, UPPER[1]), axis(LEFT, UPPER[1], RIGHT, UPPER[1]), axis(LEFT, LOWER[0], LEFT, LOWER[1]), axis(LEFT, LOWER[1], RIGHT, LOWER[1]),
-      ...range(K + 1).flatMap((k) => [axis(X(k), UPPER[1], X(k), UPPER[1] + 4), text(k, X(k), UPPER[1] + 17)]),
-      ...range(K).map((k) => text(k, X(k + 0.5), LOWER[1] + 16)),
+      ...range(K + 1).flatMap((k) => [axis(X(k), UPPER[1], X(k), UPPER[1] + 4), lettering(k, X(k), UPPER[1] + 17)]),
+      ...range(K).map((k) => lettering(k, X(k + 0.5), LOWER[1] + 16)),
       axis(LEFT, UPPER[0], LEFT - 4, UPPER[0]), axis(LEFT, LOWER[0], LEFT - 4, LOWER[0]), top,
-      text("0", LEFT - 6, UPPER[1] + 4, "end"), text("0", LEFT - 6, LOWER[1] + 4, "end"), text(String(tallest), LEFT - 6, LOWER[0] + 4, "end"),
-      text("density of v", LEFT + 4, UPPER[0] - 10, "start"), text("v = x + w u", RIGHT, UPPER[1] + 33, "end"),
-      text("probability of x", LEFT + 4, LOWER[0] - 12, "start"), text("x", RIGHT, LOWER[1] + 30, "end"));
+      lettering("0", LEFT - 6, UPPER[1] + 4, "end"), lettering("0", LEFT - 6, LOWER[1] + 4, "end"), lettering(String(tallest), LEFT - 6, LOWER[0] + 4, "end"),
+      lettering("density of v", LEFT + 4, UPPER[0] - 10, "start"), lettering("v = x + w u", RIGHT, UPPER[1] + 33, "end"),
+      lettering("probability of x", LEFT + 4, LOWER[0] - 12, "start"), lettering("x", RIGHT, LOWER[1] + 30, "end"));
 
     const cells = {};
-    const row = (key, name, note) => {
-      cells[key] = h("td", {});
-      return h("tr", { class: key }, h("th", { scope: "row" }, h("span", { class: "term" }, name), note && h("span", { class: "note" }, ` ${note}`)), cells[key]);
-    };
+    const row = (...args) => numberRow(cells, ...args);
     const table = h("table", { class: "sums" },
       h("caption", { class: "hidden" }, "Bound, exact value and limit, in nats"),
       h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "nats"))),
@@ -196,14 +182,10 @@ export default {
       const { width: w, components } = now;
       const found = measure(truth, w, mixture);
       const claimed = now.forget ? found.density : found.bound;
-      for (const [key, { input, output, digits }] of Object.entries(sliders)) {
-        input.value = now[key];
-        output.textContent = now[key].toFixed(digits);
-        input.setAttribute("aria-valuetext", now[key].toFixed(digits));
-      }
-      for (const [key, cell] of Object.entries(cells)) cell.textContent = shown(found[key]);
-      cells.bound.textContent = shown(claimed);
-      cells.logWidth.textContent = now.forget ? "left out" : shown(found.logWidth);
+      for (const [key, { show }] of Object.entries(sliders)) show(now[key]);
+      for (const [key, cell] of Object.entries(cells)) cell.textContent = number(found[key], 3);
+      cells.bound.textContent = number(claimed, 3);
+      cells.logWidth.textContent = now.forget ? "left out" : number(found.logWidth, 3);
       for (const key of ["logWidth", "bound"]) cells[key].classList.toggle("bad", now.forget);
 
       const q = (v) => Math.exp(logDensity(mixture, v));
@@ -212,26 +194,26 @@ export default {
       const high = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20].find((v) => v >= most) ?? most;
       const Y = (p) => UPPER[1] - (p / high) * (UPPER[1] - UPPER[0]);
       top.textContent = String(high);
-      curve.setAttribute("points", points(vs.map((v) => [X(v), Y(q(v))])));
+      curve.setAttribute("points", pointList(vs.map((v) => [X(v), Y(q(v))])));
       const box = (node, x, y, right, bottom) => Object.entries({ x, y, width: right - x, height: Math.max(0, bottom - y) }).forEach(([key, v]) => node.setAttribute(key, v));
       levels.forEach((level, k) => {
         const inside = range(41).map((i) => k + (i * w) / 40);
-        level.cell.setAttribute("points", `${X(k)},${Y(0)} ${points(inside.map((v) => [X(v), Y(q(v))]))} ${X(k + w)},${Y(0)}`);
+        level.cell.setAttribute("points", `${X(k)},${Y(0)} ${pointList(inside.map((v) => [X(v), Y(q(v))]))} ${X(k + w)},${Y(0)}`);
         box(level.data, X(k), Y(truth[k] / w), X(k + w), Y(0));
         box(level.truth, X(k + 0.16), P(truth[k]), X(k + 0.48), P(0));
         box(level.model, X(k + 0.52), P(found.cells[k]), X(k + 0.84), P(0));
       });
-      picture.setAttribute("aria-label", `Truth and model: ${list(truth.map((p, k) => `level ${k}: ${shown(p, 2)} and ${shown(found.cells[k], 2)}`))}.`);
+      picture.setAttribute("aria-label", `Truth and model: ${list(truth.map((p, k) => `level ${k}: ${number(p)} and ${number(found.cells[k])}`))}.`);
 
       const lost = 1 - sum(found.cells);
       const above = claimed > found.limit;
       const wrong = now.forget && w < 1;
       verdict.textContent = !now.forget
-        ? `The bound gives away ${shown(found.exact - found.bound, 2)} nats, the model ${shown(found.limit - found.exact, 2)}; ${shown(100 * lost, 0)} % of its mass lies outside the cells.`
+        ? `The bound gives away ${number(found.exact - found.bound)} nats, the model ${number(found.limit - found.exact)}; ${number(100 * lost, 0)} % of its mass lies outside the cells.`
         : !wrong ? "With w = 1 nothing is missing: log w = 0."
           : above ? "Impossible: this “bound” lies above the limit −H, which no model passes. The log w is missing."
             : claimed > found.exact ? "False: this “bound” lies above the exact value. The log w is missing."
-              : `Too high by ${shown(-found.logWidth, 2)} nats, and nothing here gives it away yet: make w smaller.`;
+              : `Too high by ${number(-found.logWidth)} nats, and nothing here gives it away yet: make w smaller.`;
       verdict.classList.toggle("wrong", wrong);
       model.set("state", { width: w, components, forget: now.forget, claimed, above, mixture, ...found });
       model.save_changes();

@@ -54,10 +54,6 @@ const RIGHT = 350;
 const MAP = [22, 212]; // top and bottom
 const LOWER = [236, 356];
 const HEIGHT = 392;
-const shown = (v, digits = 3) => {
-  const text = v.toFixed(digits);
-  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
-};
 
 export default {
   render({ model, el }) {
@@ -65,17 +61,11 @@ export default {
     const { body, stop } = frame(el, title);
     const now = { ...start, forget: false };
 
-    const slider = (key, text, step) => {
-      const output = h("output", {});
-      const input = h("input", {
-        type: "range", min: LIMITS[key][0], max: LIMITS[key][1], step, oninput: () => {
-          now[key] = Number(input.value);
-          draw();
-        },
-      });
-      return { input, output, node: h("label", {}, h("span", {}, text), h("span", { class: "control" }, input, output)) };
-    };
-    const sliders = { scale: slider("scale", "scale a", 0.05), bend: slider("bend", "bend b", 0.05), x: slider("x", "point x", 0.05) };
+    const change = (key, name) => slider(name, LIMITS[key], 0.05, 2, (v) => {
+      now[key] = v;
+      draw();
+    });
+    const sliders = { scale: change("scale", "scale a"), bend: change("bend", "bend b"), x: change("x", "point x") };
     const forget = h("input", { type: "checkbox", onchange: () => {
       now.forget = forget.checked;
       draw();
@@ -85,28 +75,25 @@ export default {
     const X = (x) => LEFT + ((x + REACH) / (2 * REACH)) * (RIGHT - LEFT);
     const Z = (z) => MAP[1] - ((z + HIGH) / (2 * HIGH)) * (MAP[1] - MAP[0]);
     const B = (p) => LEFT - (p / 0.42) * 56;
-    const points = (pairs) => pairs.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" ");
     const between = (from, to, n) => range(n + 1).map((i) => from + (i * (to - from)) / n);
-    const text = (label, x, y, anchor = "middle") => svg("text", { class: "head", x, y, "text-anchor": anchor }, label);
-    const axis = (x1, y1, x2, y2) => svg("line", { class: "axis", x1, y1, x2, y2 });
     const zs = between(-HIGH, HIGH, 120);
-    const base = points(zs.map((z) => [B(normal(z)), Z(z)]));
+    const base = pointList(zs.map((z) => [B(normal(z)), Z(z)]));
     const parts = {
       baseGrey: svg("polygon", { class: "grey" }), grey: svg("polygon", { class: "grey" }), fill: svg("polygon", { class: "area" }),
       guide1: svg("polyline", { class: "guide" }), guide2: svg("polyline", { class: "guide" }),
       curve: svg("polyline", { class: "curve" }), dot: svg("circle", { class: "dot", r: 4.5 }),
-      right: svg("polyline", { class: "curve faint" }), lower: svg("polyline", { class: "curve" }), top: text("", LEFT - 6, LOWER[0] + 4, "end"),
+      right: svg("polyline", { class: "curve faint" }), lower: svg("polyline", { class: "curve" }), top: lettering("", LEFT - 6, LOWER[0] + 4, "end"),
     };
     const picture = svg("svg", { class: "plot flowing", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" },
-      ...[-4, -2, 0, 2, 4].flatMap((x) => [axis(X(x), MAP[1], X(x), MAP[1] + 4), axis(X(x), LOWER[1], X(x), LOWER[1] + 4), text(shown(x, 0), X(x), LOWER[1] + 17)]),
-      ...[-2, 0, 2].flatMap((z) => [axis(LEFT, Z(z), LEFT - 4, Z(z)), text(shown(z, 0), 14, Z(z) + 4)]),
-      axis(LEFT, LOWER[0], LEFT - 4, LOWER[0]), parts.top, text("0", LEFT - 6, LOWER[1] + 4, "end"),
+      ...[-4, -2, 0, 2, 4].flatMap((x) => [axis(X(x), MAP[1], X(x), MAP[1] + 4), axis(X(x), LOWER[1], X(x), LOWER[1] + 4), lettering(number(x, 0), X(x), LOWER[1] + 17)]),
+      ...[-2, 0, 2].flatMap((z) => [axis(LEFT, Z(z), LEFT - 4, Z(z)), lettering(number(z, 0), 14, Z(z) + 4)]),
+      axis(LEFT, LOWER[0], LEFT - 4, LOWER[0]), parts.top, lettering("0", LEFT - 6, LOWER[1] + 4, "end"),
       svg("polygon", { class: "area", points: `${LEFT},${Z(-HIGH)} ${base} ${LEFT},${Z(HIGH)}` }), parts.baseGrey,
       parts.fill, parts.grey, parts.guide1, parts.guide2,
       axis(LEFT, MAP[0], LEFT, MAP[1]), axis(LEFT, MAP[1], RIGHT, MAP[1]), axis(LEFT, LOWER[0], LEFT, LOWER[1]), axis(LEFT, LOWER[1], RIGHT, LOWER[1]),
       svg("polyline", { class: "curve", points: base }), parts.curve, parts.right, parts.lower, parts.dot,
-      text("φ(z)", 50, MAP[0] - 8), text("z = f(x)", LEFT + 4, MAP[0] - 8, "start"), text("z", 14, MAP[0] - 8), text("x", (LEFT + RIGHT) / 2, HEIGHT - 4),
-      text("p(x)", LEFT + 4, LOWER[0] - 8, "start"));
+      lettering("φ(z)", 50, MAP[0] - 8), lettering("z = f(x)", LEFT + 4, MAP[0] - 8, "start"), lettering("z", 14, MAP[0] - 8), lettering("x", (LEFT + RIGHT) / 2, HEIGHT - 4),
+      lettering("p(x)", LEFT + 4, LOWER[0] - 8, "start"));
     const follow = (event) => {
       const box = picture.getBoundingClientRect();
       const place = ((event.clientX - box.left) / box.width) * WIDTH;
@@ -122,10 +109,7 @@ export default {
 
     // The numbers.
     const cells = {};
-    const row = (key, name, note) => {
-      cells[key] = h("td", {});
-      return h("tr", { class: key }, h("th", { scope: "row" }, h("span", { class: "term" }, name), note && h("span", { class: "note" }, ` ${note}`)), cells[key]);
-    };
+    const row = (...args) => numberRow(cells, ...args);
     const table = h("table", { class: "sums" },
       h("caption", { class: "hidden" }, "Density at the point x, and areas"),
       h("tbody", {}, row("z", "z = f(x)"), row("logBase", "log φ(z)"), row("logDet", "+ log |dz/dx|"), row("logDensity", "= log p(x)"),
@@ -135,21 +119,17 @@ export default {
     const draw = () => {
       const { scale, bend, x } = now;
       const found = measure(now, x, now.forget);
-      for (const [key, { input, output }] of Object.entries(sliders)) {
-        input.value = now[key];
-        output.textContent = shown(now[key], 2);
-        input.setAttribute("aria-valuetext", shown(now[key], 2));
-      }
-      for (const [key, cell] of Object.entries(cells)) cell.textContent = shown(found[key]);
-      cells.logDet.textContent = now.forget ? "left out" : shown(found.logDet);
+      for (const [key, { show }] of Object.entries(sliders)) show(now[key]);
+      for (const [key, cell] of Object.entries(cells)) cell.textContent = number(found[key], 3);
+      cells.logDet.textContent = now.forget ? "left out" : number(found.logDet, 3);
 
       const seen = [Math.max(-REACH, inverse(now, -HIGH)), Math.min(REACH, inverse(now, HIGH))];
-      parts.curve.setAttribute("points", points(between(...seen, 160).map((v) => [X(v), Z(forward(now, v))])));
+      parts.curve.setAttribute("points", pointList(between(...seen, 160).map((v) => [X(v), Z(forward(now, v))])));
       const all = between(-REACH, REACH, 500);
       const most = Math.max(...all.map((v) => Math.max(density(now, v), density(now, v, now.forget))));
       const top = [0.5, 1, 2, 4].find((v) => v >= most);
       const Y = (p) => LOWER[1] - (p / top) * (LOWER[1] - LOWER[0]);
-      const line = (values, wrong) => points(values.map((v) => [X(v), Y(density(now, v, wrong))]));
+      const line = (values, wrong) => pointList(values.map((v) => [X(v), Y(density(now, v, wrong))]));
       const under = (values, wrong) => `${X(values[0])},${Y(0)} ${line(values, wrong)} ${X(values[values.length - 1])},${Y(0)}`;
       parts.top.textContent = String(top);
       parts.lower.setAttribute("points", line(all, now.forget));
@@ -159,11 +139,11 @@ export default {
       const clamp = (z) => Math.max(-HIGH, Math.min(HIGH, z));
       const ends = [x - HALF, x + HALF];
       const strip = between(...ends.map((v) => clamp(forward(now, v))), 30);
-      parts.baseGrey.setAttribute("points", `${LEFT},${Z(strip[0])} ${points(strip.map((z) => [B(normal(z)), Z(z)]))} ${LEFT},${Z(strip[30])}`);
+      parts.baseGrey.setAttribute("points", `${LEFT},${Z(strip[0])} ${pointList(strip.map((z) => [B(normal(z)), Z(z)]))} ${LEFT},${Z(strip[30])}`);
       ends.forEach((v, i) => {
         const z = clamp(forward(now, v));
         const corners = [[X(v), LOWER[1]], [X(v), Z(z)], [LEFT, Z(z)]];
-        parts[`guide${i + 1}`].setAttribute("points", points(Math.abs(forward(now, v)) <= HIGH ? corners : corners.slice(0, 2)));
+        parts[`guide${i + 1}`].setAttribute("points", pointList(Math.abs(forward(now, v)) <= HIGH ? corners : corners.slice(0, 2)));
       });
       parts.dot.setAttribute("cx", X(x));
       parts.dot.setAttribute("cy", Z(clamp(found.z)));
@@ -171,15 +151,15 @@ export default {
       for (const part of [parts.lower, parts.fill]) part.classList.toggle("bad", now.forget);
       for (const key of ["logDensity", "below", "area"]) cells[key].classList.toggle("bad", now.forget);
 
-      const area = shown(found.area);
+      const area = number(found.area, 3);
       const off = Math.abs(found.area - 1) > 5e-4;
       verdict.textContent = !now.forget
-        ? `Area under p: ${area}. The grey areas are equal: ${shown(found.above)}.`
+        ? `Area under p: ${area}. The grey areas are equal: ${number(found.above, 3)}.`
         : off ? `Without log |dz/dx| the area is ${area}: not a density.`
           : bend === 0 ? "Area 1.000, but only because dz/dx = 1 everywhere: nothing is stretched here."
             : "Area 1.000 by chance: the grey areas still differ, so this is the wrong density.";
       verdict.classList.toggle("wrong", now.forget && off);
-      picture.setAttribute("aria-label", `Map from x to z with a = ${shown(scale, 2)}, b = ${shown(bend, 2)}; left the base density of z, below the density of x. At x = ${shown(x, 2)}, z = ${shown(found.z, 2)}.`);
+      picture.setAttribute("aria-label", `Map from x to z with a = ${number(scale)}, b = ${number(bend)}; left the base density of z, below the density of x. At x = ${number(x)}, z = ${number(found.z)}.`);
       model.set("state", { ...now, ...found });
       model.save_changes();
     };

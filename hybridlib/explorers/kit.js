@@ -87,3 +87,32 @@ function linear(rows, bias, x) {
     return total;
   });
 }
+
+// A number in text: a real minus sign, and no minus before zero.
+function number(v, digits = 2) {
+  const text = v.toFixed(digits);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+
+// For plots: pairs of places as the points of a line, an axis, lettering.
+const pointList = (pairs) => pairs.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" ");
+const axis = (x1, y1, x2, y2) => svg("line", { class: "axis", x1, y1, x2, y2 });
+const lettering = (text, x, y, anchor = "middle") => svg("text", { class: "head", x, y, "text-anchor": anchor }, text);
+
+// A slider with its name before it and its number behind it: `set` is called with a new value, `show` writes one.
+function slider(name, [min, max], step, digits, set) {
+  const output = h("output", {});
+  const input = h("input", { type: "range", min, max, step, oninput: () => set(Number(input.value)) });
+  const show = (v) => {
+    input.value = v;
+    output.textContent = number(v, digits);
+    input.setAttribute("aria-valuetext", number(v, digits));
+  };
+  return { node: h("label", {}, h("span", {}, name), h("span", { class: "control" }, input, output)), show };
+}
+
+// A row of a table of numbers; its cell is kept in `cells` under `key`.
+function numberRow(cells, key, name, note) {
+  cells[key] = h("td", {});
+  return h("tr", { class: key }, h("th", { scope: "row" }, h("span", { class: "term" }, name), note && h("span", { class: "note" }, ` ${note}`)), cells[key]);
+}

@@ -26,7 +26,6 @@ const MARGIN = 18;
 const TOP = 14; // empty, cut off
 const SECONDS = 4; // that a walk takes
 const STEPS = 8; // of a walk where the reader wants no motion
-const number = (v) => v.toFixed(2).replace("-", "−");
 
 export default {
   render({ model, el }) {

@@ -80,7 +80,6 @@ function pick(p, u) {
 export const rules = { network, logSoftmax, adjust, pick };
 
 const UNLIKELY = 0.05; // symbols below this probability are called unlikely
-const number = (v, digits = 2) => (Math.abs(v) < 0.5 / 10 ** digits ? 0 : v).toFixed(digits).replace("-", "−");
 const percent = (p) => (p > 0 && p < 0.0005 ? "<0.1 %" : `${(100 * p).toFixed(1)} %`);
 
 export default {
