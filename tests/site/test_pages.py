@@ -52,6 +52,8 @@ def test_accessible(open_page, path, scheme):
     page = open_page(f"{path}.html", scheme=scheme)
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     page.evaluate("document.querySelectorAll('article details').forEach(details => details.open = true)")
+    # what opens fades in: half-way its letters are pale
+    page.wait_for_function("document.getAnimations().every(animation => animation.playState !== 'running')")
     # no preload: axe would ask for imported style sheets at addresses that it gets wrong
     options = {"resultTypes": ["violations", "incomplete"], "preload": False}
     report = Axe().run(page, context="article", options=options).response
