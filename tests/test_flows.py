@@ -148,12 +148,49 @@ class TestDensity:
         orders = [part.conditioner.order.tolist() for part in maf(3, 3).transforms]
         assert orders == [[0, 1, 2], [2, 1, 0], [0, 1, 2]]
         assert all(part.conditioner.order.tolist() == [0, 1, 2] for part in maf(3, 3, reverse=False).transforms)
+        assert [part.transform.conditioner.order.tolist() for part in iaf(3, 2).transforms] == [[2, 1, 0], [0, 1, 2]]
+        coupled, x = shaken(realnvp(4, 2, (8,))), points()
+        changed = [(part(x)[0] != x).all(0).tolist() for part in coupled.transforms]
+        assert changed == [[False, True, False, True], [True, False, True, False]]
 
     def test_iaf_is_maf_backwards(self):
         forwards, backwards = shaken(maf(3, 2, (8,)), scale=0.3), shaken(iaf(3, 2, (8,)), scale=0.3)
         for a, b in zip(forwards.transforms, reversed(backwards.transforms), strict=True):
             b.transform.load_state_dict(a.state_dict())
         torch.testing.assert_close(forwards(points(D=3)), backwards.inverse(points(D=3)))
+
+
+@pytest.mark.parametrize("build", [maf, iaf, realnvp])
+def test_every_number_of_the_context_is_used_by_its_own_row(build):
+    flow = shaken(build(3, 2, (16,), context=2), scale=0.2)
+    x, context = points(6, 3), torch.randn(6, 2, generator=rng(4), dtype=torch.double, requires_grad=True)
+    for log_p in (flow.log_prob(x, context), flow.draw(6, context=context, generator=rng())[1]):
+        (slope,) = torch.autograd.grad(log_p[2], context)
+        assert (slope[2] != 0).all() and (slope[[0, 1, 3, 4, 5]] == 0).all()
+
+
+@pytest.mark.parametrize("build", [maf, iaf, realnvp])
+def test_seeds_decide_the_start_and_leave_chance_alone(build):
+    before = torch.random.get_rng_state()
+    weights = [[p for p in build(4, 2, (8,), seed=seed).parameters() if p.any()] for seed in (0, 0, 1)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(*weights[:2], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(weights[0], weights[2], strict=True))
+    first, second = ([p for p in part.parameters() if p.any()] for part in build(4, 2, (8,)).transforms)
+    assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True)), "layers start alike"
+
+
+def test_data_are_taken_in_the_precision_of_the_flow():
+    flow = shaken(maf(2, 1, (8,)), scale=0.2)
+    x = points(5, 2)
+    torch.testing.assert_close(flow.log_prob(x.float()), flow.log_prob(x.float().double()))
+    assert flow.float().log_prob(x).dtype == torch.float32
+    assert not any("zero" in name for name in flow.state_dict()), "files need not hold what is no weight"
+
+
+def test_logit_moves_the_ends_by_a_thousandth():
+    z, _ = Logit()(torch.tensor([[0.0, 0.5, 1.0]]).double())
+    torch.testing.assert_close(z, torch.tensor([[-math.log(999), 0, math.log(999)]]).double())
 
 
 def test_layers_that_ignore_what_they_transform_collapse_into_one():
@@ -261,7 +298,14 @@ class TestBadInput:
             (lambda: Linear([[1.0, 2.0]]), "square and finite"),
             (lambda: Logit()(torch.tensor([[0.5, 1.5]])), "inside .0, 1., found 0.5 to 1.5"),
             (lambda: Logit(0.5), "below 0.5"),
+            (lambda: maf(3).log_prob(torch.zeros(3)), r"shape \(B, 3\), got \(3,\)"),
+            (lambda: Linear([1.0, float("nan")]), "square and finite"),
+            (lambda: Logit(-0.1), "at least 0"),
             (lambda: Spline(1), "at least K = 2 bins"),
+            (lambda: Spline(4, reach=0.0), "a positive, finite reach, got 4, 0"),
+            (lambda: Spline(4, reach=math.inf), "a positive, finite reach, got 4, inf"),
+            (lambda: Coupling([False, False], mlp(2, 2)), "both True and False"),
+            (lambda: Coupling([1, 0], mlp(1, 2)), "must be a bool vector"),
             (lambda: MADE(2, output=Spline())(torch.zeros(1, 2)), "use it in a flow"),
             (lambda: Coupling([True, True], mlp(2, 2)), "both True and False"),
             (lambda: AutoregressiveFlow(MADE(3, output=Bernoulli())), "not of Bernoulli; use output=Affine"),
