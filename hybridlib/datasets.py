@@ -20,10 +20,14 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pooch
 import torch
+
+if TYPE_CHECKING:  # RDKit is needed only for molecules
+    from . import molecules
 
 _MNIST = "MNIST (LeCun, Cortes and Burges 1998; CC BY-SA 3.0)"
 _DEBD = "from the binary density estimation benchmark (github.com/arranger1044/DEBD; no licence file: cite the papers)"
@@ -94,6 +98,11 @@ _LAROCHELLE = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mni
 _GITHUB_DEBD = "https://raw.githubusercontent.com/arranger1044/DEBD/80a4906dcf3b3463370f904efa42c21e8295e85c/datasets/"
 _GITHUB_MADE = "https://raw.githubusercontent.com/mgermain/MADE/ace8010eb56461b7ac5104d4baf4ffc171665ebc/datasets/"
 
+_GITHUB_QM9 = (
+    "https://raw.githubusercontent.com/aspuru-guzik-group/selfies/eb6177e5f20cfd8787f2ac4423f5b38dce6eeeb8/"
+    "tests/test_sets/"
+)
+_MOSES = "https://media.githubusercontent.com/media/molecularsets/moses/master/data/"
 _GITHUB_ZINC = (
     "https://raw.githubusercontent.com/aspuru-guzik-group/chemical_vae/37b9f96470d4471c0593cffefa448e0a8a184ef6/"
     "models/zinc_properties/"
@@ -119,6 +128,8 @@ _FILES = {
     "debd/dna.test.data": (_GITHUB_DEBD, "fec3ae7b26804020a9c43c99828441c5e08bb76b23719368a74ad2b09af99100"),
     "made_uci/dna.npz": (_GITHUB_MADE, "df2d2e7ce1469edfead15e41024e108d64f1b4633cfecfc40ef7107cc22c895c"),
     "made_uci/mushrooms.npz": (_GITHUB_MADE, "4130f1defa3033911fe746a3ab1bb22b0c812bb29e68391a0fbc2d65bab6ae74"),
+    "train.csv": (_MOSES, "cc9d6e8e9534e25a7a36361529ae739ddda8036e9072b2fc5cea6930a0592144"),
+    "qm9.csv": (_GITHUB_QM9, "80c060e299a44112b89be3fc6d95145dfeda97aa3eab1e2662aafdfbb00f7929"),
     "250k_rndm_zinc_drugs_clean_3.csv": (
         _GITHUB_ZINC,
         "35e3f1a52b1badc0697e373d73a18ad773f415936ff992f4c6baa2e067b3e6ae",
@@ -199,6 +210,45 @@ class Data:
         return f"Data({parts}, shape {self.shape}, values 0..{self.levels - 1})"
 
 
+@dataclass(frozen=True)
+class Molecules:
+    """One set of molecules in three parts, each a `molecules.Graph` of the first A atom types."""
+
+    train: "molecules.Graph"
+    valid: "molecules.Graph"
+    test: "molecules.Graph"
+    A: int
+
+
+# name -> (atom types, most heavy atoms, molecules in valid and in test)
+_GRAPHS = {"smiles": (4, 12, 1000), "qm9": (8, 9, 10_000), "zinc_smiles": (17, 38, 10_000), "moses": (11, 27, 10_000)}
+_ONLY_GRAPHS = {
+    "qm9": "133,885 molecules of at most 9 heavy atoms C, N, O, F: Ramakrishnan et al. 2014 (CC0). Shuffled; 113,885 / "
+    "10,000 / 10,000",
+    "moses": "1,584,663 drug-like molecules without charges, the training set of MOSES: Polykovskiy et al. 2020, from "
+    "ZINC (MIT licence). Shuffled; 1,564,663 / 10,000 / 10,000",
+}
+
+
+def graphs(name, *, rows=None):
+    """The molecules of a set of strings as graphs -> Molecules, in canonical order; charges kept, stereochemistry not.
+
+    "smiles" and "zinc_smiles" are divided as by `load`, so that likelihoods of strings and of graphs are comparable;
+    beside them "qm9" (133,885 molecules of at most 9 heavy atoms) and "moses" (1,584,663 of at most 27). `rows` takes
+    that many training molecules instead of all. Reading a hundred thousand molecules takes two minutes.
+    """
+    from . import molecules  # needs RDKit, which only this set asks for
+
+    if name not in _GRAPHS:
+        raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(_GRAPHS)}")
+    A, N, held_out = _GRAPHS[name]
+    strings = {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
+    shuffled = np.array(strings)[np.random.RandomState(0).permutation(len(strings))]
+    train, valid, test = np.split(shuffled, [len(strings) - 2 * held_out, len(strings) - held_out])
+    parts = [molecules.from_smiles(part.tolist(), A=A, N=N) for part in (train[:rows], valid, test)]
+    return Molecules(*parts, A)
+
+
 def load(name, *, binarize=None, generator=None):
     """The data set `name` -> Data, float32 rows (n, D) with values 0..levels-1; `about(name)` describes it.
 
@@ -231,7 +281,7 @@ def load(name, *, binarize=None, generator=None):
 
 def about(name):
     """One paragraph on a set: contents, values, licence, whom to cite, sizes of train / valid / test."""
-    return f"{name}: {_known(name)[2]}."
+    return f"{name}: {_ONLY_GRAPHS.get(name) or _known(name)[2]}."
 
 
 def _known(name):
@@ -309,6 +359,20 @@ def _zinc():
         return raw.decode().split()
     table = csv.DictReader(io.StringIO(_verified("250k_rndm_zinc_drugs_clean_3.csv").decode()))
     return [row["smiles"].strip() for row in table]
+
+
+def _qm9():
+    return [row["smiles"] for row in csv.DictReader(io.StringIO(_verified("qm9.csv").decode()))]
+
+
+def _moses():
+    own, name = os.environ.get("HYBRIDLIB_DATA"), "moses_train.csv.gz"  # may lie there packed, as it is 80 MB long
+    if own and (file := Path(own).expanduser() / name).is_file():
+        remedy = "replace it, or unset HYBRIDLIB_DATA to have it downloaded"
+        raw = _check(gzip.decompress(file.read_bytes()), file, _FILES["train.csv"][1], remedy)
+    else:
+        raw = _verified("train.csv")
+    return [line.split(",")[0] for line in raw.decode().splitlines()[1:]]
 
 
 def _packaged(name, package, file, sha256):

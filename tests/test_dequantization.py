@@ -56,6 +56,82 @@ def test_fair_coins_cannot_be_beaten(levels, w):
     torch.testing.assert_close(bits_per_dim(expected, 3), torch.full((5,), math.log2(levels / w)))
 
 
+class Rising(UnitUniform):
+    """The density prod_d 2 y_d on [0, 1]^D, for which the midpoint rule makes no error."""
+
+    def log_prob(self, y):
+        return super().log_prob(y) + (2 * y).log().sum(-1)
+
+
+@pytest.mark.parametrize("D", [1, 2])
+@pytest.mark.parametrize("w", [1.0, 0.5])
+def test_grid_gives_the_volume_over_a_cell(D, w):
+    x = audit.states(D, levels=5).double()
+    expected = (((x + w) ** 2 - x**2) / 5**2).log().sum(-1)
+    rising = Dequantized(Rising(D), 5, UniformDequantizer(w)).double()
+    torch.testing.assert_close(rising.log_prob_on_grid(x, points=3).detach(), expected)
+    many = Dequantized(UnitUniform(D), 5).log_prob_on_grid(torch.zeros(200_001, D), points=2)
+    assert many.shape == (200_001,) and many[0].item() == pytest.approx(-D * math.log(5), abs=1e-5)
+
+
+def test_importance_bound_is_the_logarithm_of_a_mean():
+    dequantized, x = model(2), audit.states(2, levels=3).double()
+    noises = rng(3)
+    each = torch.stack([dequantized.elbo(x, generator=noises) for _ in range(4)])
+    torch.testing.assert_close(dequantized.importance_bound(x, 4, generator=rng(3)), each.exp().mean(0).log())
+
+
+@pytest.mark.parametrize("kind", ["uniform", "iaf", "realnvp"])
+def test_the_generator_decides_all_chance_and_each_row_has_its_own(kind):
+    dequantized, x = model(2, kind=kind), torch.ones(4, 2).double()
+    made, distribution = MADE(2, (8,), output=Argmax(3)), ArgmaxNormal(torch.zeros(4, 3), torch.ones(4, 3))
+    calls = [
+        lambda g: dequantized.dequantizer(x, generator=g)[0],
+        lambda g: dequantized.elbo(x, generator=g),
+        lambda g: dequantized.importance_bound(x, 2, generator=g),
+        lambda g: distribution.elbo(torch.zeros(4), generator=g),
+        lambda g: argmax_elbo(made, x.float(), generator=g),
+    ]
+    for call in calls:
+        first, again, other = call(rng(1)), call(rng(1)), call(rng(2))
+        assert torch.equal(first, again) and not torch.equal(first, other)
+        assert len(first.unique(dim=0)) == 4
+    assert torch.equal(dequantized.sample(50, generator=rng(1)), dequantized.sample(50, generator=rng(1)))
+    assert not torch.equal(dequantized.sample(50, generator=rng(1)), dequantized.sample(50, generator=rng(2)))
+
+
+class Spy(torch.nn.Module):
+    """A flow of one variable that stays at a place and keeps the context it was given."""
+
+    D = context = 1
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+
+    def draw(self, n, *, context, generator=None):
+        self.seen = context
+        return torch.full((n, 1), self.place), torch.zeros(n)
+
+
+def test_variational_noise_knows_its_picture_and_stays_below_the_next_cell():
+    for w in (1.0, 0.5):
+        dequantizer = VariationalDequantizer(1, 5, flow=Spy(50.0), w=w)
+        noise, _ = dequantizer(torch.arange(5.0)[:, None])
+        assert dequantizer.flow.seen.flatten().tolist() == [-1, -0.5, 0, 0.5, 1]
+        assert (noise < w).all() and (noise > 0.99 * w).all()
+    low, high = (model(1, kind="iaf").dequantizer(torch.full((3, 1), v).double(), generator=rng())[0] for v in (0, 2))
+    assert not torch.isclose(low, high).any()
+    x = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert VariationalDequantizer(2, 2)(x, generator=rng())[0].shape == (2, 2)  # with the flow of its own
+
+
+def test_samples_are_rounded_down_into_the_levels():
+    density = UnitUniform(1)
+    density.sample = lambda n, generator=None: torch.tensor([[-0.2], [0.0], [0.24], [0.26], [0.99], [1.0], [1.3]])
+    assert Dequantized(density, 4).sample(7).flatten().tolist() == [0, 0, 0, 1, 3, 3, 3]
+
+
 @pytest.mark.parametrize("D", [1, 2])
 @pytest.mark.parametrize("kind", ["uniform", "iaf", "realnvp"])
 @pytest.mark.parametrize("w", [1.0, 0.5])
@@ -192,6 +268,23 @@ class TestArgmax:
             exact = distribution.log_prob(value).view(2000, 3)[0]
             assert (bound.mean(0) - 4 * bound.std(0) / 2000**0.5 < exact).all()
 
+    @pytest.mark.parametrize("w", [1.0, 0.5])
+    def test_bound_has_the_mean_that_integration_gives(self, w):
+        """E_u log N(y + u; loc, scale) by hand: the square has the mean (y + w/2 - loc)^2 + w^2 / 12."""
+        n = 20_000
+        distribution = ArgmaxNormal(self.LOC.repeat(n, 1), self.SCALE.repeat(n, 1))
+        for k in range(4):
+            each = distribution.elbo(torch.full((3 * n,), k), w=w, generator=rng(k)).view(n, 3)
+            away = torch.eye(4)[k].double() + w / 2 - self.LOC
+            square = (away**2 + w**2 / 12) / self.SCALE**2
+            expected = (-square / 2 - self.SCALE.log() - math.log(2 * math.pi) / 2 + math.log(w)).sum(-1)
+            assert ((each.mean(0) - expected).abs() < 5 * each.std(0) / n**0.5).all()
+
+    def test_scales_of_the_output_keep_the_integral_exact(self):
+        theta = torch.tensor([[[0.0, 0.0, 0.0, -1e6, 0.0, 1e6]]])
+        scale = Argmax(3).distribution(theta).scale[0, 0]
+        torch.testing.assert_close(scale, 0.3 * torch.tensor([-1.1, 0, 1.1]).exp())
+
     def test_largest_of_gumbels_is_a_softmax(self):
         """The same integral with Gumbel noise: exactly softmax, whatever the locations are."""
         loc = torch.tensor([0.3, -1.0, 2.0]).double()
@@ -230,12 +323,35 @@ class TestBadInput:
             (lambda: Dequantized(maf(2), 1), "at least 2, got 1"),
             (lambda: Dequantized(maf(2), 2.5), "got 2.5"),
             (lambda: MADE(2, output=Argmax(3)).log_prob(torch.tensor([[0.0, 3.0]])), "whole numbers 0..2, found 3"),
+            (lambda: argmax_elbo(MADE(2, output=Argmax(3)), torch.tensor([[0.0, 3.0]])), "numbers 0..2, found 3"),
+            (lambda: Dequantized(maf(2), 1.0), "at least 2, got 1"),
+            (lambda: VariationalDequantizer(2, 3, flow=maf(3, context=2)), "got 3 with context=2"),
             (lambda: ArgmaxNormal(torch.zeros(1, 2), torch.ones(1, 2)).elbo(torch.tensor([0]), w=2), "w = 2"),
         ],
     )
     def test_one_clear_error(self, call, message):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize("w", [0.5, 1.0])
+def test_bound_of_a_model_is_that_of_its_variables(w):
+    made = shaken(MADE(3, (8,), output=Argmax(3)))
+    x = made.sample(5, generator=rng())
+    expected = made(x).elbo(x, w=w, generator=rng(1)).sum(-1)
+    assert torch.equal(argmax_elbo(made, x, w=w, generator=rng(1)), expected)
+
+
+def test_what_is_not_allowed_takes_no_part():
+    loc, scale = torch.randn(4, 5, generator=rng()).double(), 0.2 + 0.4 * torch.rand(4, 5, generator=rng(1)).double()
+    allowed = torch.tensor([True, False, True, True, False]).expand(4, 5)
+    masked = ArgmaxNormal(loc, scale, allowed=allowed)
+    fewer = ArgmaxNormal(loc[:, [0, 2, 3]], scale[:, [0, 2, 3]])
+    assert torch.allclose(masked.logits[:, [0, 2, 3]], fewer.logits)
+    assert (masked.logits[:, [1, 4]] == -math.inf).all()
+    assert torch.isin(masked.sample((200,)), torch.tensor([0, 2, 3])).all()
+    bounds = torch.stack([masked.elbo(torch.full((4,), 2), generator=rng(s)) for s in range(400)])
+    assert (bounds.mean(0) < fewer.logits[:, 1]).all()
 
 
 def test_inverse_logit_stays_inside():

@@ -34,10 +34,14 @@ ARROWS = {
     "flows": {"autoregressive", "layers", "made", "noise", "outputs"},
     "dequantization": {"autoregressive", "flows", "noise", "outputs"},
     "molecules": set(),
+    "universe": set(),
+    "metrics": {"molecules"},
+    "rgcn": set(),
+    "graphaf": {"dequantization", "layers", "molecules", "noise", "outputs", "rgcn"},
     "datasets": {"molecules"},
     "train": set(),
-    "recipes": {"datasets", "dequantization", "flows", "made", "molecules", "outputs", "pixelcnn", "train"}
-    | {"transformer", "vae"},
+    "recipes": {"datasets", "dequantization", "flows", "graphaf", "made", "metrics", "molecules", "outputs", "pixelcnn"}
+    | {"train", "transformer", "vae"},
     # leaves: no model imports them
     "audit": set(),
     "comparison": {"train"},

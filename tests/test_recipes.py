@@ -139,7 +139,7 @@ def test_an_interrupted_training_goes_on_where_it_was(name, tmp_path, monkeypatc
 
 def test_portions_differ_from_epoch_to_epoch():
     x = torch.arange(50.0).view(-1, 1)
-    loader = recipes.portions(x, 20, 8)
+    loader = recipes.portions(x, rows=20, batch_size=8)
     drawn = [torch.cat([batch for (batch,) in loader]).flatten().tolist() for _ in range(2)]
     assert [len(set(rows)) for rows in drawn] == [20, 20] and drawn[0] != drawn[1]
 

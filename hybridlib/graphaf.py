@@ -1,0 +1,495 @@
+"""GraphAF: a molecule as a sequence of decisions, each of them made by a flow that sees the sub-graph before it.
+
+Shi et al. (2020), arXiv:2001.09382. The next atom is chosen, then its bond to each earlier atom that may still have
+one, until the choice is to stop. Chapter 10 builds it, and names what differs from the published code.
+
+The decisions on a molecule in breadth-first order, atoms i = 0, 1, ..., n - 1:
+    atom i     one of the A types, or 0: stop. The first atom cannot be left out, and after N atoms there is no choice.
+    bond i, j  order 0..3, for j = p, ..., i - 1, where p is the first neighbour of atom i - 1: in breadth-first order
+               no later atom is bonded to an earlier one. Every atom must be bonded: its last chance is not "none".
+"""
+
+import math
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributions, nn
+
+from .dequantization import Argmax
+from .layers import mlp
+from .molecules import ATOMS, VALENCE, Graph, in_bfs_order, parents
+from .noise import draw
+from .outputs import Categorical, _open
+from .rgcn import RGCN
+
+READINGS = "flow", "exact", "categorical"
+CHECKS = None, "mask", "reject"
+FAR = 12  # distances, in bonds, from here on count as one, and so does "no path yet"
+
+
+class GraphAF(nn.Module):
+    """p(graph, order) = prod p(decision | sub-graph before it), at most N atoms of the first A types of `ATOMS`.
+
+    ``reading``   what a decision is: "flow", the largest of K Gaussians, trained on the dequantized bound with noise of
+                  width ``w``, as in the paper; "exact", the same Gaussians, trained on their exact probabilities;
+                  "categorical", a softmax
+    ``masked``    decisions that break a valence are impossible, in the likelihood and in samples
+    ``H, layers`` width, and rounds of messages of the RGCN
+    """
+
+    def __init__(
+        self, A: int = 4, N: int = 12, *, H: int = 128, layers: int = 3, reading: str = "exact", w: float = 0.9,
+        masked: bool = False,
+    ):  # fmt: skip
+        super().__init__()
+        if reading not in READINGS:
+            raise ValueError(f"reading is {reading!r}; choose one of {', '.join(READINGS)}")
+        if not 1 <= A < len(ATOMS) or N < 1:
+            raise ValueError(f"GraphAF needs 1 to {len(ATOMS) - 1} atom types and N >= 1, got A = {A}, N = {N}")
+        self.A, self.N, self.reading, self.w, self.masked = A, N, reading, w, masked
+        make = Categorical if reading == "categorical" else partial(Argmax, spread=0.6, points=48)
+        self.atom_output, self.bond_output = make(A + 1), make(4)
+        self.rgcn = RGCN(A, H, layers)
+        # of a sub-graph: the sum over its atoms, over those that may still be bonded, the first of these, the last atom
+        self.summary = nn.Linear(4 * H, H)
+        self.size = nn.Embedding(N + 1, H)
+        self.atom_head = mlp(H, H, self.atom_output.P)
+        # of a bond: both atoms, their free valences, their places, their distance in bonds
+        self.new, self.other = nn.Linear(H, H, bias=False), nn.Linear(H, H, bias=False)
+        self.free_new, self.free_other = nn.Embedding(7, H), nn.Embedding(7, H)
+        self.back, self.ahead, self.distance = nn.Embedding(N, H), nn.Embedding(N, H), nn.Embedding(FAR + 1, H)
+        self.bond_head = mlp(H, H, self.bond_output.P)
+        for table in (self.size, self.free_new, self.free_other, self.back, self.ahead, self.distance):
+            nn.init.normal_(table.weight, std=0.3)
+
+    # What the network sees, the same in all four methods below. x (..., H) sums up a sub-graph of a number of atoms.
+
+    def _summary(self, everything: Tensor, open_: Tensor, first: Tensor, last: Tensor, size: Tensor) -> Tensor:
+        return self.summary(torch.cat([everything, open_, first, last], -1)) + self.size(size)
+
+    def _atom_theta(self, x: Tensor) -> Tensor:
+        return self.atom_head(x.relu())
+
+    def _bond_theta(self, x, new, other, *, free_new, free_other, i, j, first, distance) -> Tensor:
+        places = self.back(i - j) + self.ahead(j - first) + self.distance(distance)
+        free = self.free_new(free_new.clamp(0, 6)) + self.free_other(free_other.clamp(0, 6))
+        return self.bond_head((x + self.new(new) + self.other(other) + free + places).relu())
+
+    def _distribution(self, output, theta: Tensor, allowed: Tensor, temperature: float):
+        """The choice that theta (T, P) means where only some outcomes (T, K) are allowed."""
+        if self.reading == "categorical":
+            return distributions.Categorical(
+                logits=(theta / temperature).masked_fill(~allowed, -math.inf), validate_args=False
+            )
+        return output.distribution(theta, allowed=allowed, temperature=temperature)
+
+    # ---
+
+    def log_prob(self, graph: Graph, *, order: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """log p(graph, order) of all decisions at once: (B,), nats. The exact probability, whatever the reading.
+
+        Atoms are taken in the order of their places, or in ``order`` (B, N), which must be breadth-first. It is a lower
+        bound of log P(molecule), which sums over all orders. ValueError for what the model cannot draw.
+        """
+        return self._total(
+            graph, order, lambda output, theta, allowed, chosen: self._distribution(
+                output, theta, allowed, temperature
+            ).log_prob(chosen)
+        )  # fmt: skip
+
+    def elbo(self, graph: Graph, *, order: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """The dequantized bound of `log_prob` with noise of width w: (B,), nats. For Gaussian readings."""
+        if self.reading == "categorical":
+            raise ValueError('a categorical reading has no noise and no bound; use log_prob, or reading="flow"')
+        return self._total(
+            graph, order, lambda output, theta, allowed, chosen: self._distribution(
+                output, theta, allowed, 1.0
+            ).elbo(chosen, w=self.w, generator=generator)
+        )  # fmt: skip
+
+    def objective(self, graph: Graph) -> Tensor:
+        """What training lowers, averaged over the batch: the negative bound for "flow", else -log_prob."""
+        return -(self.elbo if self.reading == "flow" else self.log_prob)(graph).mean()
+
+    def _total(self, graph: Graph, order: Tensor | None, value) -> Tensor:
+        """Sum over the decisions of each molecule of value(output, theta, allowed, chosen)."""
+        graph = self._checked(graph if order is None else graph.permute(order))
+        total = torch.zeros(len(graph), device=graph.atoms.device, dtype=self.summary.weight.dtype)
+        for output, molecule, theta, allowed, chosen in self.decisions(graph):
+            open_ = allowed.sum(-1) > 1  # the others are no decisions
+            theta, allowed, chosen = theta[open_], allowed[open_], chosen[open_]
+            total = total.index_add(0, molecule[open_], value(output, theta, allowed, chosen))
+        return total
+
+    def decisions(self, graph: Graph):
+        """All decisions, once for atoms and once for bonds -> (output, molecule (T,), theta (T, P), allowed (T, K),
+        chosen (T,)).
+
+        The network runs once for each distinct sub-graph, and there on the atoms that it has not seen like this.
+        """
+        states = States(graph, self.A, len(self.rgcn.layers))
+        x, h = self._states(states)
+        atoms, bonds, n = graph.atoms, graph.bonds.long(), graph.sizes
+        N = atoms.shape[1]
+        i, j = torch.arange(N + 1, device=n.device)[:, None], torch.arange(N, device=n.device)
+        first = F.pad(states.first.clamp(min=0), (1, 0))  # (B, N + 1): where the bonds of atom i begin
+        # free valences before atom i comes: (B, N + 1, N), and of atom i before it asks j: the same sums, transposed
+        used = F.pad(bonds.cumsum(-1), (1, 0))
+        valence = VALENCE.to(n.device)[atoms]
+        free = valence[:, None] - used.mT
+        asked = (j >= first[..., None]) & (j < i) & (i <= n[:, None, None])
+        open_ = asked & (free > 0)
+
+        molecule, i = ((n[:, None] >= i.T) & (i.T < self.N)).nonzero().unbind(1)
+        chosen = F.pad(atoms, (0, 1))[molecule, i]
+        allowed = torch.ones(len(i), self.A + 1, dtype=torch.bool, device=n.device)
+        allowed[:, 0] = i > 0
+        if self.masked:
+            allowed[:, 1:] = ((i == 0) | open_[molecule, i].any(-1))[:, None]
+        before = torch.where(
+            (i > 0)[:, None], x[states.row[molecule, states.before_atom[molecule, i]]], self.size.weight[0]
+        )
+        yield self.atom_output, molecule, self._atom_theta(before), allowed, chosen
+
+        molecule, i, j = (
+            (asked & (torch.arange(N + 1, device=n.device)[:, None] < n[:, None, None])).nonzero().unbind(1)
+        )
+        chosen = bonds[molecule, i, j]
+        free_new, free_other = valence[molecule, i] - used[molecule, i, j], free[molecule, i, j]
+        if self.masked:
+            last = N - 1 - open_.flip(-1).int().argmax(-1)
+            last = last[molecule, i]
+        else:
+            last = i - 1
+        unbonded = states.first[molecule, i] >= j
+        allowed = self._allowed_bonds(free_new, free_other, unbonded & (j >= last))
+        k = states.before_bond[molecule, i, j]
+        theta = self._bond_theta(
+            x[states.row[molecule, k]], h[states.pointer[molecule, k, i]], h[states.pointer[molecule, k, j]],
+            free_new=free_new, free_other=free_other, i=i, j=j, first=first[molecule, i],
+            distance=distances(bonds)[molecule, i, j],
+        )  # fmt: skip
+        yield self.bond_output, molecule, theta, allowed, chosen
+
+    def _allowed_bonds(self, free_new: Tensor, free_other: Tensor, must: Tensor, masked: bool | None = None) -> Tensor:
+        """(T,) -> (T, 4): "none" unless a bond is due, and where valences count, no more than both atoms can have."""
+        masked = self.masked if masked is None else masked
+        allowed = torch.ones(len(must), 4, dtype=torch.bool, device=must.device)
+        if masked:
+            allowed = torch.arange(4, device=must.device) <= torch.minimum(free_new, free_other)[:, None]
+        allowed[:, 0] = ~must
+        return allowed
+
+    def _states(self, states: "States") -> tuple[Tensor, Tensor]:
+        """Embeddings of every row of the last layer (M, H), and summaries of all sub-graphs (S, H)."""
+        h = self.rgcn.embed.weight
+        for layer, (own, bags, starts) in enumerate(states.layers):
+            h = self.rgcn.gather(layer, h, own, bags, starts)
+        everything, open_ = (F.embedding_bag(bags, h, starts, mode="sum") for bags, starts in states.sums)
+        x = self._summary(everything, open_, h[states.first_row], h[states.last_row], states.size)
+        return x, h
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        temperature: float = 1.0,
+        check: str | None = None,
+        at_once: int = 512,
+        generator: torch.Generator | None = None,
+        trace: list | None = None,
+    ) -> Graph:
+        """n molecules, ``at_once`` of them in flight. ``temperature`` multiplies the noise (or divides the logits).
+
+        ``check``  what happens when a bond would break a valence. None: it is drawn, and the molecule is invalid;
+                   "mask": the largest among the possible outcomes wins; "reject": the noise is drawn anew until the
+                   outcome is possible. For Gaussians the last two are different distributions.
+        ``trace``  a list that receives a dict for every decision of the first molecule.
+        """
+        if check not in CHECKS:
+            raise ValueError(f'check is {check!r}; choose None, "mask" or "reject"')
+        if not temperature > 0 or at_once < 1:
+            raise ValueError(f"temperature and at_once must be positive, got {temperature} and {at_once}")
+        draw(torch.rand, (n,), like=self.size.weight[0], generator=torch.Generator())  # refuses a negative n
+        sizes = [min(at_once, n - done) for done in range(0, n, at_once)] or [0]
+        parts = [
+            Growth(self, B, temperature, check, generator, trace if k == 0 else None).graph for k, B in enumerate(sizes)
+        ]
+        return Graph(torch.cat([part.atoms for part in parts]), torch.cat([part.bonds for part in parts]))
+
+    def _checked(self, graph: Graph) -> Graph:
+        """The graph without unused places, after checking that this model could draw it."""
+        B, N = graph.atoms.shape
+        if not B:
+            raise ValueError("the batch holds no molecules")
+        if graph.bonds.shape != (B, N, N):
+            raise ValueError(f"atoms of shape {(B, N)} need bonds of shape {(B, N, N)}, got {tuple(graph.bonds.shape)}")
+        n = graph.sizes
+        N = int(n.max())
+        problems = {
+            f"more than {self.N} atoms": n > self.N,
+            "no atoms": n == 0,
+            f"an atom type outside 0..{self.A}": ((graph.atoms < 0) | (graph.atoms > self.A)).any(1),
+            "a bond order outside 0..3": ((graph.bonds < 0) | (graph.bonds > 3)).flatten(1).any(1),
+            "bonds that are not symmetric": (graph.bonds != graph.bonds.mT).flatten(1).any(1),
+            "a bond of an atom with itself": graph.bonds.diagonal(dim1=1, dim2=2).any(1),
+            "an atom after an empty place": ((graph.atoms[:, 1:] > 0) & (graph.atoms[:, :-1] == 0)).any(1),
+            "a bond of an empty place": ((graph.bonds.sum(-1) > 0) & (graph.atoms == 0)).any(1),
+            "atoms that are not connected in breadth-first order (see molecules.bfs_order)": ~in_bfs_order(graph),
+        }
+        if self.masked:
+            problems["more bonds than a valence allows"] = (graph.free_valence < 0).any(1)
+        for problem, where in problems.items():
+            if where.any():
+                row = int(where.int().argmax())
+                raise ValueError(f"molecule {row} ({describe(graph, row)}) has {problem}")
+        place = self.size.weight.device
+        return Graph(graph.atoms[:, :N].long().to(place), graph.bonds[:, :N, :N].long().to(place))
+
+
+class States:
+    """The distinct sub-graphs of a batch, and the distinct embeddings in them: only indices, no weights.
+
+    A sub-graph changes only when a bond appears, so that a molecule of m bonds has m + 1 of them (k = 0, ..., m). After
+    ``layers`` rounds of messages a new bond has reached the atoms within layers - 1 bonds of its ends; all others keep
+    their rows. Row c < A + 1 is a lonely atom of type c.
+    """
+
+    def __init__(self, graph: Graph, A: int, layers: int, R: int = 3):
+        atoms, bonds = graph.atoms, graph.bonds
+        B, N = atoms.shape
+        made = bonds.tril(-1) > 0
+        count = made.flatten(1).cumsum(1)
+        self.before_bond = (count - made.flatten(1).long()).view(B, N, N)  # k when the bond (i, j) is decided
+        self.before_atom = F.pad(made.sum(-1).cumsum(1), (1, 0))  # k when atom i is decided
+        self.first = parents(graph)
+        m = count[:, -1]
+        b, i, j = made.nonzero().unbind(1)
+        k = self.before_bond[b, i, j] + 1
+        K = int(m.max()) + 1
+
+        # neighbours of each atom, and the state in which each bond appears
+        since = torch.full((B, N, N), K, device=atoms.device)
+        since[b, i, j] = since[b, j, i] = k
+        degree = max(1, int((since < K).sum(-1).max()))
+        since, neighbour = since.topk(degree, largest=False)
+        order = bonds.gather(-1, neighbour)
+        state = torch.arange(K, device=atoms.device)
+        present = since[:, None] <= state[:, None, None]  # (B, K, N, degree)
+
+        changed = torch.zeros(B, K, N, dtype=torch.bool, device=atoms.device)
+        changed[b, k, i] = changed[b, k, j] = True
+        row = torch.zeros(B, K, N, dtype=torch.long, device=atoms.device)
+        row[:, 0] = atoms
+        types = torch.arange(A + 1, device=atoms.device)
+        near = neighbour.flatten(1)[:, None].expand(-1, K, -1)
+        self.pointer, self.layers = row.cummax(1).values, []
+        for layer in range(layers):
+            if layer:
+                changed = changed | (changed.gather(2, near).view_as(present) & present).any(-1)
+            rb, rk, rv = changed.nonzero().unbind(1)
+            own = self.pointer[rb, rk, rv]
+            heard = self.pointer[rb[:, None], rk[:, None], neighbour[rb, rv]] * (R + 1) + order[rb, rv]
+            bags = torch.cat([own[:, None] * (R + 1), heard], 1)
+            keep = F.pad(present[rb, rk, rv], (1, 0), value=True)
+            flat, starts = _bags(bags, keep)
+            self.layers.append(
+                (torch.cat([types, own]), torch.cat([types * (R + 1), flat]), torch.cat([types, starts + A + 1]))
+            )
+            row = row.masked_scatter(changed, torch.arange(A + 1, A + 1 + len(rb), device=atoms.device))
+            self.pointer = row.cummax(1).values
+
+        # the sub-graphs one under another: S of them
+        top = torch.zeros(B, K, dtype=torch.long, device=atoms.device)  # last atom
+        top[b, k] = i
+        b, k = (state <= m[:, None]).nonzero().unbind(1)
+        self.row = torch.zeros(B, K, dtype=torch.long, device=atoms.device)
+        self.row[b, k] = torch.arange(len(b), device=atoms.device)
+        top = top[b, k]
+        start = self.first[b, top].clamp(min=0)
+        place, rows = torch.arange(N, device=atoms.device), self.pointer[b, k]
+        inside = place <= top[:, None]
+        self.sums = [_bags(rows, inside), _bags(rows, inside & (place >= start[:, None]))]
+        self.first_row, self.last_row = rows.gather(1, torch.stack([start, top], 1)).unbind(1)
+        self.size = top + 1
+
+
+def _bags(values: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of values (T, J), those that are kept, one after the other, and where each row starts."""
+    return values[keep], F.pad(keep.sum(1).cumsum(0), (1, 0))[:-1]
+
+
+def distances(bonds: Tensor) -> Tensor:
+    """How far is j when the bond i, j < i is decided, through bonds of i that came before? (B, N, N), FAR if nowhere.
+
+    One plus this number is the size of the ring that the bond would close.
+    """
+    N = bonds.shape[1]
+    far = (1 - torch.eye(N, dtype=torch.int8, device=bonds.device)) * FAR
+    within = far.expand_as(bonds).clone()  # distances within the atoms before i
+    answer = torch.full_like(within, FAR)
+    earlier = torch.ones(N, N, dtype=torch.bool, device=bonds.device).triu(1)  # [q, j]: q < j
+    for i in range(1, N):
+        step = torch.where(bonds[:, i, :i] > 0, 1, FAR).to(torch.int8)
+        via = within[:, :i, :i] + step[:, :, None]
+        answer[:, i, :i] = via.masked_fill(~earlier[:i, :i], FAR).amin(1)
+        whole = via.amin(1)
+        within[:, i, :i] = within[:, :i, i] = whole
+        within[:, :i, :i] = torch.minimum(within[:, :i, :i], whole[:, :, None] + whole[:, None]).clamp(max=FAR)
+    return answer.clamp(max=FAR).long()
+
+
+class Growth:
+    """Molecules that grow side by side, one decision at a time, with the embeddings of what they are so far."""
+
+    def __init__(self, model: GraphAF, B: int, temperature: float, check, generator, trace):
+        self.model, self.temperature, self.generator, self.trace = model, temperature, generator, trace
+        self.check, self.masked = check, model.masked or check is not None
+        place, N, H = model.size.weight.device, model.N, model.size.weight.shape[1]
+        self.valence = VALENCE.to(place)
+        self.atoms = torch.zeros(B, N, dtype=torch.long, device=place)
+        self.bonds = torch.zeros(B, N, N, dtype=torch.long, device=place)
+        self.within = ((1 - torch.eye(N, device=place)) * FAR).long().expand(B, N, N).clone()
+        lonely = [model.rgcn.embed.weight]  # embeddings of atoms without bonds, after each layer
+        types = torch.arange(model.A + 1, device=place)
+        for layer in range(len(model.rgcn.layers)):
+            lonely.append(model.rgcn.gather(layer, lonely[-1], types, types * (model.rgcn.R + 1), types))
+        self.lonely = lonely
+        self.h = [torch.zeros(B, N, H, device=place, dtype=lonely[0].dtype) for _ in lonely]
+        self.x = model.size.weight[0].expand(B, H).clone()
+        self.first = torch.zeros(B, dtype=torch.long, device=place)  # where the bonds of the next atom begin
+        alive = torch.arange(B, device=place)
+        for i in range(N):
+            alive = self.add_atom(alive, i)
+            if not len(alive):
+                break
+            self.add_bonds(alive, i)
+        self.graph = Graph(self.atoms, self.bonds)
+
+    def add_atom(self, alive: Tensor, i: int) -> Tensor:
+        """Decide atom i of the molecules that go on -> those that still do."""
+        model = self.model
+        allowed = torch.ones(len(alive), model.A + 1, dtype=torch.bool, device=alive.device)
+        allowed[:, 0] = i > 0
+        possible = allowed
+        if i and self.masked:
+            free = self.valence[self.atoms[alive, :i]] - self.bonds[alive, :i].sum(-1)
+            place = torch.arange(i, device=alive.device)
+            room = ((free > 0) & (place >= self.first[alive, None])).any(-1)
+            possible = allowed.clone()
+            possible[:, 1:] &= room[:, None]
+            allowed = possible if model.masked else allowed
+        chosen = self.choose(model.atom_output, model._atom_theta(self.x[alive]), allowed, possible, alive, i=i)
+        self.atoms[alive, i] = chosen
+        alive, chosen = alive[chosen > 0], chosen[chosen > 0]
+        for h, lonely in zip(self.h, self.lonely):
+            h[alive, i] = lonely[chosen]
+        if i == 0:
+            self.refresh(alive, 0, self.first[alive])
+        return alive
+
+    def add_bonds(self, alive: Tensor, i: int) -> None:
+        """Decide the bonds of atom i to the atoms that may still have one, side by side."""
+        model, start = self.model, self.first[alive].clone()
+        first = torch.full((len(self.atoms),), i, device=alive.device)  # first neighbour of atom i
+        reach = torch.full((len(self.atoms), model.N), FAR, device=alive.device)  # distances from atom i
+        for ahead in range(int((i - start).max()) if i else 0):
+            here = start + ahead < i
+            rows, p = alive[here], start[here]
+            j = p + ahead
+            free_new = self.valence[self.atoms[rows, i]] - self.bonds[rows, i].sum(-1)
+            free_other = self.valence[self.atoms[rows, j]] - self.bonds[rows, j].sum(-1)
+            unbonded = first[rows] == i
+            allowed = model._allowed_bonds(free_new, free_other, unbonded & (j == i - 1))
+            possible = allowed
+            if self.masked:
+                place = torch.arange(i, device=alive.device)
+                free = self.valence[self.atoms[rows, :i]] - self.bonds[rows, :i].sum(-1)
+                later = ((free > 0) & (place > j[:, None])).any(-1)
+                possible = model._allowed_bonds(free_new, free_other, unbonded & ~later, masked=True)
+                allowed = possible if model.masked else allowed
+            theta = model._bond_theta(
+                self.x[rows], self.h[-1][rows, i], self.h[-1][rows, j], free_new=free_new, free_other=free_other,
+                i=torch.full_like(j, i), j=j, first=p, distance=reach[rows, j].clamp(max=FAR),
+            )  # fmt: skip
+            chosen = self.choose(model.bond_output, theta, allowed, possible, rows, i=i, j=j)
+            bonded = chosen > 0
+            rows, j, chosen, p = rows[bonded], j[bonded], chosen[bonded], p[bonded]
+            if not len(rows):
+                continue
+            self.bonds[rows, i, j] = self.bonds[rows, j, i] = chosen
+            first[rows] = torch.minimum(first[rows], j)
+            reach[rows] = torch.minimum(reach[rows], self.within[rows, j] + 1)
+            self.spread(rows, i, j)
+            self.refresh(rows, i, first[rows])
+        if i:
+            self.first[alive] = first[alive]
+            self.within[alive, i, :i] = self.within[alive, :i, i] = reach[alive, :i]
+            whole = reach[alive]
+            whole[:, i] = 0
+            self.within[alive] = torch.minimum(self.within[alive], whole[:, :, None] + whole[:, None]).clamp(max=FAR)
+
+    def spread(self, rows: Tensor, i: int, j: Tensor) -> None:
+        """The new bonds i, j change the embeddings of the atoms near them, a bond farther with every layer."""
+        rgcn, R = self.model.rgcn, self.model.rgcn.R
+        bonds = self.bonds[rows, : i + 1, : i + 1]
+        linked = bonds > 0
+        place = torch.arange(i + 1, device=rows.device)
+        changed = (place == i) | (place == j[:, None])
+        for layer in range(len(rgcn.layers)):
+            around = changed | (linked & changed[:, None]).any(-1)
+            changed = around if layer else changed
+            needed = (around | (linked & changed[:, None]).any(-1)) if layer else around
+            place_in = needed.flatten().cumsum(0).view_as(needed) - 1
+            b, v = changed.nonzero().unbind(1)
+            own = place_in[b, v]
+            heard = place_in[b] * (R + 1) + bonds[b, v]
+            flat, starts = _bags(torch.cat([own[:, None] * (R + 1), heard], 1), F.pad(linked[b, v], (1, 0), value=True))
+            h = self.h[layer][rows, : i + 1][needed]
+            self.h[layer + 1][rows[b], v] = rgcn.gather(layer, h, own, flat, starts)
+
+    def refresh(self, rows: Tensor, i: int, first: Tensor) -> None:
+        """Sum up the sub-graphs of these molecules anew."""
+        h = self.h[-1][rows, : i + 1]
+        open_ = h * (torch.arange(i + 1, device=rows.device) >= first[:, None]).unsqueeze(-1)
+        each = torch.arange(len(rows), device=rows.device)
+        size = torch.full_like(rows, i + 1)
+        self.x[rows] = self.model._summary(h.sum(1), open_.sum(1), h[each, first], h[:, i], size)
+
+    def choose(self, output, theta: Tensor, allowed: Tensor, possible: Tensor, rows: Tensor, **where) -> Tensor:
+        """Draw one outcome for each row (T,): from the allowed ones, then what the check says about impossible ones."""
+        model = self.model
+        say = allowed if self.check != "mask" else possible
+        choice = model._distribution(output, theta, say, self.temperature)
+        noise = None
+        if model.reading == "categorical":
+            noise = -torch.log(-torch.log(_open(draw(torch.rand, say.shape, like=theta, generator=self.generator))))
+            y = choice.logits + noise
+        else:
+            noise = draw(torch.randn, say.shape, like=theta, generator=self.generator)
+            y = (choice.loc + choice.scale * noise).masked_fill(~say, -math.inf)
+        drawn = chosen = y.argmax(-1)
+        if self.check == "reject":
+            wrong = ~possible.gather(1, drawn[:, None]).squeeze(1)
+            if wrong.any():  # drawing anew until it is possible is drawing from what is possible
+                logits = model._distribution(output, theta[wrong], allowed[wrong], self.temperature).logits
+                p = logits.masked_fill(~possible[wrong], -math.inf).softmax(-1)
+                u = draw(torch.rand, (len(p), 1), like=p, generator=self.generator)
+                chosen = drawn.clone()
+                chosen[wrong] = (u * p.sum(-1, keepdim=True) >= p.cumsum(-1)).sum(-1).clamp(max=p.shape[1] - 1)
+        if self.trace is not None and len(rows) and rows[0] == 0:
+            i, j = where["i"], where.get("j")
+            self.trace.append({
+                "i": i, "j": None if j is None else int(j[0]), "p": choice.logits[0].exp().tolist(),
+                "y": y[0].tolist(), "drawn": int(drawn[0]), "chosen": int(chosen[0]),
+                "possible": possible[0].tolist(),
+            })  # fmt: skip
+        return chosen
+
+
+def describe(graph: Graph, row: int) -> str:
+    """A row of a graph for error messages: its atoms and bonds in short."""
+    atoms = [ATOMS[code] if 0 <= code < len(ATOMS) else str(code) for code in graph.atoms[row].tolist() if code]
+    return " ".join(atoms)[:60] or "empty"

@@ -1,0 +1,111 @@
+"""The countable universe: every molecule of exactly n heavy atoms C, N, O, F, enumerated from nothing but graphs.
+
+With ``strict=False`` valence alone decides: connected graphs of single, double and triple bonds, at most 4 bonds at C,
+3 at N, 2 at O, 1 at F; hydrogens fill up. ``strict=True`` also asks for a "GDB-like" rule set, in the spirit of GDB
+(Fink & Reymond 2007; Ruddigkeit et al. 2012), but shorter and not theirs:
+
+1. The skeleton is a planar graph.
+2. No atom has two double bonds (cumulenes, ketenes, isocyanates).
+3. No double bond and no aromatic bond in a ring of three, no aromatic bond in a ring of four.
+4. No triple bond in a ring.
+5. Of the bonds between N, O and F only the single bonds N-N and N-O (aromatic rings may hold any); no three such atoms
+   in a row outside of an aromatic ring.
+6. No C=N-H except in amidines and their kin (hydrolyses).
+7. No N-H or O-H on a saturated carbon that bears another N, O or F (hemiacetals, aminals and the like fall apart).
+8. No N or O on a carbon with a triple bond (ynols, ynamines, cyanates).
+9. No O-H and no N-H on a C=C, no O-H on a C=N (tautomers of carbonyls, imines and amides).
+10. No O-H on a C=O that bears another N, O or F (carbonic and carbamic acids lose CO2).
+11. No two rings of three share a bond (bicyclobutane and its kin are too strained).
+
+Aromatic means what RDKit calls so: a rule on C, N or O does not touch aromatic atoms, phenol is no enol.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import networkx as nx
+from rdkit import Chem
+
+LARGEST = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
+VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
+BONDS = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
+FORBIDDEN = {  # rule -> SMARTS patterns of which a strict molecule has none; rule 1 is no pattern
+    2: ["*=*=*"],
+    3: ["[r3]=,:@[r3]", "[r4]:[r4]"],
+    4: ["*#@*"],
+    5: ["N=,#[N,O]", "O=O", "O-O", "F[N,O,F]", "[N,O]~[N,O]~[N,O]"],
+    6: ["[C;!$(CN)]=[NH]"],
+    7: ["[CX4]([N,O;!H0])[N,O,F]"],
+    8: ["*#C[N,O]"],
+    9: ["C=C[N,O;!H0]", "N=C[OH]"],
+    10: ["[OH]C(=O)[N,O,F]"],
+    11: ["*12~*~*1~*2"],
+}
+
+
+@functools.cache
+def molecules(n: int, *, strict: bool = True) -> tuple[str, ...]:
+    """The molecules of exactly n heavy atoms as sorted canonical SMILES without stereochemistry.
+
+    Two Kekule forms of one aromatic molecule are two graphs but one SMILES, and count once.
+    """
+    if n not in range(1, LARGEST + 1):
+        raise ValueError(f"n is a whole number of heavy atoms from 1 to {LARGEST}, got {n!r}")
+    if strict:
+        return tuple(smiles for smiles in molecules(n, strict=False) if not any(broken(smiles)))
+    skeletons = (g for g in nx.graph_atlas_g() if len(g) == n and nx.is_connected(g))
+    return tuple(sorted({_smiles(*graph) for skeleton in skeletons for graph in _fillings(skeleton)}))
+
+
+def broken(smiles: str) -> Iterator[int]:
+    """The numbers of the strict rules that a molecule breaks (lazily: any(broken(...)) stops at the first)."""
+    molecule = Chem.MolFromSmiles(smiles)
+    for rule, patterns in _patterns().items():
+        if any(map(molecule.HasSubstructMatch, patterns)):
+            yield rule
+    edges = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.GetBonds()]
+    if len(edges) >= 9 and not nx.check_planarity(nx.Graph(edges))[0]:  # with fewer edges every graph is planar
+        yield 1
+
+
+@functools.cache
+def _patterns() -> dict:
+    return {rule: [Chem.MolFromSmarts(text) for text in texts] for rule, texts in FORBIDDEN.items()}
+
+
+def _fillings(skeleton: nx.Graph) -> Iterator[tuple]:
+    """All ways to give a skeleton bond orders and elements, one of each set of symmetric ones."""
+    edges = [tuple(sorted(edge)) for edge in skeleton.edges]
+    maps = list(nx.isomorphism.GraphMatcher(skeleton, skeleton).isomorphisms_iter())
+    moved = [[edges.index(tuple(sorted((m[u], m[v])))) for u, v in edges] for m in maps]
+    for orders in _orders(edges, (4,) * len(skeleton)):
+        images = [tuple(orders[k] for k in move) for move in moved]
+        if min(images) < orders:  # a symmetric filling comes first
+            continue
+        used = [sum(o for o, edge in zip(orders, edges) if atom in edge) for atom in skeleton]
+        symmetries = [m for m, image in zip(maps, images) if image == orders]
+        for elements in itertools.product(*[[e for e in VALENCE if VALENCE[e] >= u] for u in used]):
+            if all(tuple(elements[m[a]] for a in skeleton) >= elements for m in symmetries):
+                yield elements, edges, orders
+
+
+def _orders(edges: list, free: tuple) -> Iterator[tuple]:
+    """Bond orders 1..3 for the edges such that no atom takes more than its free bonds."""
+    if not edges:
+        yield ()
+        return
+    (u, v), *rest = edges
+    for order in range(1, min(3, free[u], free[v]) + 1):
+        left = tuple(f - order * (atom in (u, v)) for atom, f in enumerate(free))
+        yield from ((order, *more) for more in _orders(rest, left))
+
+
+def _smiles(elements: tuple, edges: list, orders: tuple) -> str:
+    molecule = Chem.RWMol()
+    for element in elements:
+        molecule.AddAtom(Chem.Atom(element))
+    for (u, v), order in zip(edges, orders):
+        molecule.AddBond(u, v, BONDS[order])
+    Chem.SanitizeMol(molecule)  # hydrogens and aromatic rings
+    return Chem.MolToSmiles(molecule)

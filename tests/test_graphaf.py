@@ -1,0 +1,309 @@
+"""GraphAF: probabilities that sum to one, all decisions at once equal to one after the other, samples that follow."""
+
+import itertools
+import math
+
+import networkx
+import pytest
+import torch
+from shaken import rng, shaken
+
+from hybridlib import train
+from hybridlib.graphaf import CHECKS, FAR, READINGS, GraphAF, distances
+from hybridlib.molecules import VALENCE, Graph, bfs_order, from_smiles, in_bfs_order, to_smiles
+
+MOLECULES = [
+    "CC(=O)Nc1ccccc1", "C", "C#N", "C1CC1C2CC2", "CC(C)(C)C", "NCC(=O)O", "C1=CC2CC2C1", "OC1COC1", "c1ccc2ccccc2c1",
+    "CF",
+]  # fmt: skip
+KINDS = [(reading, masked) for reading in READINGS for masked in (False, True)]
+
+
+def model(reading="exact", masked=False, *, A=4, N=12, seed=0, **options):
+    return shaken(GraphAF(A, N, H=12, reading=reading, masked=masked, **options), seed=seed)
+
+
+def all_graphs(A, N):
+    """Every graph of 1..N atoms of A types in breadth-first order, whatever its valences."""
+    atoms, bonds = [], []
+    for n in range(1, N + 1):
+        pairs = [(i, j) for i in range(n) for j in range(i)]
+        for types in itertools.product(range(1, A + 1), repeat=n):
+            for orders in itertools.product(range(4), repeat=len(pairs)):
+                matrix = torch.zeros(N, N, dtype=torch.long)
+                for (i, j), order in zip(pairs, orders):
+                    matrix[i, j] = matrix[j, i] = order
+                atoms.append(torch.tensor([*types, *[0] * (N - n)]))
+                bonds.append(matrix)
+    graph = Graph(torch.stack(atoms), torch.stack(bonds))
+    return graph[in_bfs_order(graph)]
+
+
+EVERYTHING = all_graphs(2, 3)
+
+
+def possible(model):
+    return EVERYTHING[(EVERYTHING.free_valence >= 0).all(1)] if model.masked else EVERYTHING
+
+
+def slow_log_prob(model, graph):
+    """One molecule, decision by decision: the whole network on each sub-graph, features by other means."""
+    atoms, bonds, n = graph.atoms[0], graph.bonds[0].long(), int(graph.sizes[0])
+    total = 0.0
+
+    def value(output, theta, allowed, chosen):
+        if sum(allowed) == 1:
+            return 0.0
+        allowed = torch.tensor([allowed])
+        if model.reading == "categorical":
+            return theta.masked_fill(~allowed[0], -math.inf).log_softmax(-1)[chosen]
+        return output.distribution(theta[None], allowed=allowed).log_prob(torch.tensor([chosen]))[0]
+
+    def summary(matrix, size):
+        part = Graph(atoms[None, :size], matrix[None, :size, :size])
+        h = model.rgcn(part.atoms, part.bonds)[0]
+        first = next((v for v in range(size - 1) if matrix[size - 1, v]), 0)
+        return h, model._summary(h.sum(0), h[first:].sum(0), h[first], h[-1], torch.tensor(size))
+
+    def free(matrix, v):
+        return int(VALENCE[atoms[v]] - matrix[v].sum())
+
+    made, start, x = torch.zeros_like(bonds), 0, model.size.weight[0]
+    for i in range(min(n + 1, model.N)):
+        chosen = int(atoms[i]) if i < n else 0
+        room = i == 0 or not model.masked or any(free(made, v) > 0 for v in range(start, i))
+        allowed = [i > 0] + [room] * model.A
+        total = total + value(model.atom_output, model._atom_theta(x), allowed, chosen)
+        if not chosen:
+            break
+        size, next_start = i, start
+        for j in range(start, i):
+            first = next((v for v in range(j) if made[i, v]), None)
+            due = first is None and (
+                not any(free(made, v) > 0 for v in range(j + 1, i)) if model.masked else j == i - 1
+            )
+            most = min(free(made, i), free(made, j)) if model.masked else 3
+            allowed = [not due] + [order <= most for order in (1, 2, 3)]
+            lonely = Graph(atoms[None, i : i + 1], torch.zeros(1, 1, 1, dtype=torch.long))
+            h, x = summary(made, size)
+            new = h[i] if size > i else model.rgcn(lonely.atoms, lonely.bonds)[0, 0]
+            paths = networkx.Graph([(int(a), int(b)) for a, b in made.nonzero()])
+            paths.add_nodes_from(range(i + 1))
+            far = networkx.shortest_path_length(paths, i, j) if networkx.has_path(paths, i, j) else FAR
+            theta = model._bond_theta(
+                x, new, h[j], free_new=torch.tensor(free(made, i)), free_other=torch.tensor(free(made, j)),
+                i=torch.tensor(i), j=torch.tensor(j), first=torch.tensor(start), distance=torch.tensor(min(far, FAR)),
+            )  # fmt: skip
+            total = total + value(model.bond_output, theta, allowed, int(bonds[i, j]))
+            if bonds[i, j]:
+                made[i, j] = made[j, i] = bonds[i, j]
+                next_start, size = (j if first is None else first), i + 1
+        start = next_start
+        x = summary(made, i + 1)[1]
+    return total
+
+
+@pytest.mark.parametrize("reading, masked", KINDS)
+class TestReading:
+    def test_probabilities_of_all_sequences_sum_to_one(self, reading, masked):
+        net = model(reading, masked, A=2, N=3)
+        for temperature in (1.0, 0.8):
+            total = net.log_prob(possible(net), temperature=temperature).exp().sum().item()
+            assert total == pytest.approx(1, abs=1e-8 if reading == "categorical" else 1e-5)
+
+    def test_all_at_once_equals_one_after_the_other(self, reading, masked):
+        net = model(reading, masked)
+        graph = from_smiles(MOLECULES, A=4)
+        graph = graph.permute(bfs_order(graph, generator=rng(3)))
+        slow = torch.stack([slow_log_prob(net, graph[row]) for row in range(len(graph))])
+        assert torch.allclose(net.log_prob(graph), slow, atol=1e-9)
+
+    def test_samples_follow_the_probabilities(self, reading, masked):
+        net = model(reading, masked, A=2, N=2)
+        states = all_graphs(2, 2)
+        if masked:
+            states = states[(states.free_valence >= 0).all(1)]
+        p = net.log_prob(states).exp().detach()
+        found = counts(net.sample(20_000, at_once=20_000, generator=rng(1)), states)
+        assert ((found - p).abs() < 5 * (p * (1 - p) / 20_000).sqrt() + 1e-4).all()
+
+    def test_gradients_reach_every_parameter(self, reading, masked):
+        net = model(reading, masked)
+        net.objective(from_smiles(MOLECULES, A=4)).backward()
+        for name, parameter in net.named_parameters():
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+    def test_what_is_drawn_can_be_scored(self, reading, masked):
+        net = model(reading, masked)
+        graph = net.sample(50, generator=rng())
+        assert net.log_prob(graph).isfinite().all()
+        if masked:
+            assert (graph.free_valence >= 0).all() and None not in to_smiles(graph)
+        else:
+            assert (graph.free_valence < 0).any()
+
+
+def counts(graph, states):
+    """Share of each state among the molecules of a graph."""
+    same = (graph.atoms[:, None] == states.atoms).all(-1) & (graph.bonds[:, None] == states.bonds).all((-1, -2))
+    assert (same.sum(1) == 1).all()
+    return same.double().mean(0)
+
+
+class TestLikelihood:
+    net, graph = model(), from_smiles(MOLECULES, A=4)
+
+    def test_does_not_depend_on_padding_or_company(self):
+        together = self.net.log_prob(self.graph)
+        alone = torch.cat([self.net.log_prob(self.graph[row]) for row in range(len(self.graph))])
+        wide = self.net.log_prob(from_smiles(MOLECULES, A=4, N=30))
+        assert torch.allclose(together, alone, atol=1e-10) and torch.allclose(together, wide, atol=1e-10)
+
+    def test_order_permutes_first(self):
+        order = bfs_order(self.graph, generator=rng(5))
+        expected = self.net.log_prob(self.graph.permute(order))
+        assert torch.equal(self.net.log_prob(self.graph, order=order), expected)
+        assert not torch.allclose(expected, self.net.log_prob(self.graph))
+
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_bound_is_below(self, masked):
+        net = model("flow", masked, w=0.7)
+        graph = from_smiles(["CO"] * 2000, A=4)
+        bounds = net.elbo(graph, generator=rng())
+        assert bounds.mean() + 4 * bounds.std() / 2000**0.5 < net.log_prob(graph[0])
+
+    def test_a_decision_with_one_outcome_costs_nothing(self):
+        net = model(A=1, N=1)
+        assert net.log_prob(from_smiles(["C"], A=1)).item() == net.elbo(from_smiles(["C"], A=1)).item() == 0
+
+
+class TestChecks:
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_never_break_a_valence(self, reading):
+        for check in CHECKS[1:]:
+            graph = model(reading).sample(200, check=check, generator=rng())
+            assert (graph.free_valence >= 0).all()
+            assert None not in to_smiles(graph)
+
+    def test_mask_and_reject_are_the_distributions_they_say(self):
+        def two_oxygens(masked=False):
+            net = model(A=4, N=2, seed=3, masked=masked)
+            with torch.no_grad():  # no decision is certain
+                for part in (net.atom_head[-1].weight, net.bond_head[-1].weight, net.atom_head[-1].bias):
+                    part.zero_()
+                net.bond_head[-1].bias.copy_(torch.tensor([0, 0.3, 0, 0.5, 0, 0, 2, -2]))  # means, log-scales
+            return net
+
+        net = two_oxygens()
+        found = {check: net.sample(20_000, at_once=20_000, check=check, generator=rng(2)) for check in CHECKS[1:]}
+        state = Graph(torch.tensor([[1, 1]]), torch.zeros(1, 2, 2, dtype=torch.long))
+        for bond in (1, 2, 3):
+            state.bonds[0, 0, 1] = state.bonds[0, 1, 0] = bond
+            # two carbons may have any bond: the checks change nothing
+            p = net.log_prob(state).exp().item()
+            for graph in found.values():
+                share = ((graph.atoms == 1).all(1) & (graph.bonds[:, 0, 1] == bond)).double().mean().item()
+                assert abs(share - p) < 5 * math.sqrt(p * (1 - p) / 20_000) + 1e-4
+        oxygens = [from_smiles([text], A=4) for text in ("OO", "O=O")]
+        exact = torch.cat([net.log_prob(graph) for graph in oxygens]).exp()
+        ratio = {}
+        for check, graph in found.items():
+            both = (graph.atoms == 3).all(1)
+            ratio[check] = (graph.bonds[both, 0, 1] == 1).double().mean().item(), int(both.sum())
+        share, n = ratio["reject"]  # P(k) / P(possible)
+        expected = (exact[0] / exact.sum()).item()
+        assert n > 200 and 0.05 < expected < 0.95
+        assert abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
+        p = torch.cat([two_oxygens(masked=True).log_prob(graph) for graph in oxygens]).exp()
+        share, n = ratio["mask"]  # the largest among the possible
+        assert abs(expected - (p[0] / p.sum()).item()) > 0.05
+        expected = (p[0] / p.sum()).item()
+        assert abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
+
+    def test_trace_tells_the_first_molecule(self):
+        trace = []
+        net = model(masked=True)
+        graph = net.sample(3, generator=rng(4), trace=trace)
+        atoms = [step["chosen"] for step in trace if step["j"] is None]
+        size = int(graph.sizes[0])
+        assert atoms[:size] == graph.atoms[0, :size].tolist()
+        for step in trace:
+            assert sum(step["p"]) == pytest.approx(1, abs=1e-5)
+            if step["j"] is not None:
+                assert graph.bonds[0, step["i"], step["j"]] == step["chosen"]
+
+    def test_same_seed_same_molecules(self):
+        net = model()
+        first, second = (net.sample(20, generator=rng(7)) for _ in range(2))
+        assert torch.equal(first.atoms, second.atoms) and torch.equal(first.bonds, second.bonds)
+        assert len(net.sample(0)) == 0 and len(net.sample(7, at_once=3)) == 7
+
+
+def test_distances_are_shortest_paths_so_far():
+    graph = from_smiles(["C1CC2CCC1CC2", "c1ccc2ccccc2c1"])
+    graph = graph.permute(bfs_order(graph, generator=rng()))
+    found = distances(graph.bonds.long())
+    for b in range(2):
+        n = int(graph.sizes[b])
+        for i in range(n):
+            for j in range(i):
+                edges = [(u, v) for u in range(i + 1) for v in range(u) if graph.bonds[b, u, v] and (u, v) < (i, j)]
+                paths = networkx.Graph(edges)
+                paths.add_nodes_from(range(n))
+                far = networkx.shortest_path_length(paths, i, j) if networkx.has_path(paths, i, j) else FAR
+                assert found[b, i, j] == min(far, FAR)
+
+
+def test_save_and_load(tmp_path):
+    net, other = model(), model(seed=1)
+    train.save(net, tmp_path / "net.safetensors")
+    train.load(other, tmp_path / "net.safetensors")
+    graph = from_smiles(MOLECULES, A=4)
+    assert torch.equal(net.log_prob(graph), other.log_prob(graph))
+    with pytest.raises(ValueError):
+        train.load(model(A=5), tmp_path / "net.safetensors")
+
+
+def changed(smiles="CCO", atoms=None, bonds=()):
+    graph = from_smiles([smiles], A=17)
+    for i, j, order in bonds:
+        graph.bonds[0, i, j] = order
+    return graph if atoms is None else Graph(torch.tensor([atoms]), graph.bonds)
+
+
+@pytest.mark.parametrize(
+    "graph, message",
+    [
+        (Graph(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3, 3)), "no molecules"),
+        (Graph(torch.ones(1, 3, dtype=torch.long), torch.zeros(1, 2, 2)), r"need bonds of shape \(1, 3, 3\)"),
+        (from_smiles(["CO", "C" * 13]), r"molecule 1 \(C C .*more than 12 atoms"),
+        (from_smiles(["CS"]), r"molecule 0 \(.*S.*\) has an atom type outside 0..4"),
+        (changed(atoms=[0, 0, 0]), "no atoms"),
+        (changed(bonds=[(0, 1, 4), (1, 0, 4)]), "a bond order outside 0..3"),
+        (changed(bonds=[(0, 2, 1)]), "not symmetric"),
+        (changed(bonds=[(0, 0, 1)]), "with itself"),
+        (changed(atoms=[1, 0, 1]), "after an empty place"),
+        (changed(atoms=[1, 1, 0]), "a bond of an empty place"),
+        (changed(bonds=[(0, 1, 0), (1, 0, 0)]), "breadth-first order"),
+    ],
+)
+def test_bad_graphs_are_named(graph, message):
+    with pytest.raises(ValueError, match=message):
+        model().log_prob(graph)
+
+
+def test_other_bad_input():
+    with pytest.raises(ValueError, match="more bonds than a valence allows"):
+        model(masked=True).log_prob(changed(bonds=[(0, 1, 3), (1, 0, 3), (1, 2, 2), (2, 1, 2)]))
+    for options, message in (
+        ({"reading": "probit"}, "reading is 'probit'"), ({"A": 40}, "got A = 40"), ({"N": 0}, "N = 0"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            GraphAF(**options)
+    for options, message in (
+        ({"check": "repair"}, "check is 'repair'"), ({"temperature": 0}, "must be positive"), ({"n": -1}, "negative"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            model().sample(**({"n": 2} | options))
+    with pytest.raises(ValueError, match="no bound"):
+        model("categorical").elbo(from_smiles(["C"]))
