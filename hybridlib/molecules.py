@@ -235,10 +235,10 @@ def sequences(smiles: str, *, A: int = len(ATOMS) - 1, N: int | None = None) -> 
     n, forms = int(first.sizes[0]), {}
     molecule = _parse(smiles)
     Chem.RemoveStereochemistry(molecule)
-    for form in Chem.ResonanceMolSupplier(molecule, Chem.KEKULE_ALL) or [molecule]:
-        Chem.Kekulize(form, clearAromaticFlags=True)
-        matrix = Chem.GetAdjacencyMatrix(form, useBO=True)
-        forms[matrix.tobytes()] = torch.from_numpy(matrix).to(first.bonds.dtype)
+    for form in Chem.ResonanceMolSupplier(molecule, Chem.KEKULE_ALL):
+        matrix = torch.from_numpy(Chem.GetAdjacencyMatrix(form, useBO=True)).to(first.bonds.dtype)
+        if to_smiles(Graph(first.atoms[:, :n], matrix[None])) == to_smiles(first):  # others move charges about
+            forms[tuple(matrix.flatten().tolist())] = matrix
     found = {}
     for matrix in forms.values():
         near = [set(row.nonzero().flatten().tolist()) for row in matrix]
