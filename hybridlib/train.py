@@ -160,6 +160,11 @@ def load(model, path):
     return meta
 
 
+def meta(path):
+    """What `save` was told beside the weights. ValueError for a damaged file."""
+    return _read(path)[1]
+
+
 def device():
     """Where `fit` puts models: cuda, mps or cpu (ACCELERATE_USE_CPU=1 insists on the last)."""
     return Accelerator(cpu=_only_cpu()).device

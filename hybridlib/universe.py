@@ -22,10 +22,15 @@ Aromatic means what RDKit calls so: a rule on C, N or O does not touch aromatic 
 
 import functools
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import networkx as nx
+import torch
 from rdkit import Chem
+from torch import Tensor
+
+from .molecules import Graph, sequences
 
 LARGEST = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
@@ -109,3 +114,34 @@ def _smiles(elements: tuple, edges: list, orders: tuple) -> str:
         molecule.AddBond(u, v, BONDS[order])
     Chem.SanitizeMol(molecule)  # hydrogens and aromatic rings
     return Chem.MolToSmiles(molecule)
+
+
+@torch.no_grad()
+def log_prob(model, smiles: Sequence[str], *, at_once: int = 2000) -> Tensor:
+    """log P(molecule) of a model of graphs, the sum over every way to generate it: n strings -> (n,), nats, exact.
+
+    ``model`` has log_prob(graph) -> (B,), and N and A, its largest size and its number of atom types. Ways that it
+    excludes (-inf) add nothing.
+    """
+    ways = [sequences(text, A=model.A, N=model.N) for text in smiles]
+    atoms, bonds = (torch.cat([getattr(way, part) for way in ways]) for part in ("atoms", "bonds"))
+    each = [model.log_prob(Graph(a, b)) for a, b in zip(atoms.split(at_once), bonds.split(at_once))]
+    parts = torch.cat(each).double().cpu().split([len(way) for way in ways])
+    return torch.stack([part.logsumexp(0) for part in parts])
+
+
+def compare(model, smiles: Sequence[str]) -> dict[str, float]:
+    """A model beside the uniform distribution on some molecules, without sampling error.
+
+    kl        KL(uniform || model), nats: 0 if and only if they are the same
+    outside   probability of anything else, valid or not
+    coverage  share of the molecules that as many draws as there are molecules are expected to show at least once
+    ideal     what the uniform distribution would show: about 1 - 1/e
+    """
+    log_p, n = log_prob(model, smiles), len(smiles)
+    return {
+        "kl": (-math.log(n) - log_p.mean()).item(),
+        "outside": 1 - log_p.exp().sum().item(),
+        "coverage": (1 - (1 - log_p.exp()) ** n).mean().item(),
+        "ideal": 1 - (1 - 1 / n) ** n,
+    }

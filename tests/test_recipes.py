@@ -9,6 +9,7 @@ import torch
 
 from hybridlib import datasets, recipes, train
 from hybridlib.made import MADE
+from hybridlib.molecules import from_smiles
 
 ROOT = Path(__file__).resolve().parent.parent
 # test negative log-likelihood in nats that a full run must not exceed
@@ -198,6 +199,26 @@ def test_a_variable_that_never_changes_starts_with_a_finite_logit():
     model = MADE(3, (4,))
     recipes.start_from_frequencies(model, torch.tensor([[0.0, 1.0, 0.0]] * 50))
     assert torch.isfinite(model.log_prob(torch.tensor([[1.0, 0.0, 1.0]]))).all()
+
+
+@pytest.mark.parametrize("recipe", [recipes.qm9_exact, recipes.qm9_flow, recipes.zinc_categorical])
+def test_graphs_run_learn_and_are_judged(recipe, tmp_path):
+    smiles = ["CCO", "CC=O", "C1CC1", "N#CC", "COC", "CC(C)C"]
+    parts = (from_smiles(smiles * k, A=4, N=6) for k in (40, 4, 4))
+    data = datasets.Molecules(*parts, 4)
+    options = {"H": 16, "layers": 2, "epochs": 8, "rows": 240, "samples": 100, "lr": 1e-2}
+    model, record = recipe(data, folder=tmp_path, **options)
+    exact = -model.log_prob(data.test).mean().item()
+    assert record["test"]["nll"] == pytest.approx(exact, abs=1e-3) and exact < 8
+    if model.reading != "categorical":
+        assert record["test_bound"]["nll"] > record["test"]["nll"]
+    assert record["samples_checked"]["valid"]["value"] == 1
+    best = record["test_at_best_temperature"]["nll"]
+    assert min(record["temperatures"].values()) <= record["temperatures"]["1.0"] and best < exact + 0.5
+    assert record["samples"]["novel"]["value"] < 0.9, "six molecules are known"
+    # what a recipe leaves is a checkpoint
+    (path,) = tmp_path.glob("*.safetensors")
+    assert train.meta(path)["settings"]["A"] == 4
 
 
 def test_the_eight_readings_of_a_page():

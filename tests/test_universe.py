@@ -1,11 +1,15 @@
 """The countable universe: its counts, a second way to enumerate it, and every strict rule by examples."""
 
 import itertools
+import math
 
 import pytest
+import torch
 from rdkit import Chem
+from shaken import shaken
 
 from hybridlib import molecules, universe
+from hybridlib.graphaf import GraphAF
 
 VALENCE = [4, 19, 94, 621, 4715]  # molecules of exactly 1, 2, ... heavy atoms, by valence alone
 STRICT = [4, 10, 27, 137, 799]
@@ -93,3 +97,29 @@ def test_well_known_molecules_are_in_and_unstable_ones_are_out():
     for smiles in map(Chem.CanonSmiles, unstable.split()):
         n = Chem.MolFromSmiles(smiles).GetNumHeavyAtoms()
         assert smiles in universe.molecules(n, strict=False) and smiles not in universe.molecules(n)
+
+
+class Uniform:
+    """Every sequence of one atom, or of two carbons or oxygens with a single bond, has probability 1/6."""
+
+    A, N = 3, 2
+
+    def log_prob(self, graph):
+        return torch.full((len(graph),), -math.log(6))
+
+
+def test_a_molecule_has_the_probability_of_all_its_sequences():
+    log_p = universe.log_prob(Uniform(), ["C", "CO", "CC"])
+    assert log_p.exp().tolist() == pytest.approx([1 / 6, 2 / 6, 1 / 6])  # CO begins with either atom
+
+
+def test_comparison_with_the_uniform_distribution():
+    found = universe.compare(Uniform(), ["C", "N", "O"])
+    assert found["kl"] == pytest.approx(math.log(6 / 3)) and found["outside"] == pytest.approx(1 / 2)
+    assert found["coverage"] == pytest.approx(1 - (5 / 6) ** 3) and found["ideal"] == pytest.approx(1 - (2 / 3) ** 3)
+
+
+def test_all_molecules_of_a_masked_model_sum_to_one():
+    net = shaken(GraphAF(4, 3, H=8, masked=True))
+    everything = [smiles for n in (1, 2, 3) for smiles in universe.molecules(n, strict=False)]
+    assert universe.log_prob(net, everything).exp().sum().item() == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,91 @@
+"""How fast GraphAF trains, scores and draws molecules of ZINC250k's sizes, and what a batch costs in memory.
+
+    python benchmarks/graphaf_speed.py     # a minute or two; writes hybridlib/results/graphaf_speed.json
+
+The molecules are drawn by the checkpoint that comes with the library, so that nothing is downloaded. Beside our rates
+stand those of the authors' code (github.com/DeepGraphLearning/GraphAF, patched to run on a CPU), which were measured
+once on a machine of the same kind and are not measured again here. Time is CPU time of this process on one thread.
+"""
+
+import argparse
+import resource
+import statistics
+from pathlib import Path
+
+import torch
+from _measure import draw, head, seconds, table, write
+
+from hybridlib import checkpoints, molecules, recipes
+from hybridlib.graphaf import States
+
+RESULTS = recipes.RESULTS / "graphaf_speed.json"
+BATCH = 32
+# The authors' code: molecules a second at batch 32 on two threads, and atoms a second of its sampler at its best.
+AUTHORS = {"training": 1.67, "log_prob": 4.5, "atoms": 62}
+
+
+def rates(model, graph, rounds):
+    """Molecules a CPU second: a training step, and the likelihood, batch by batch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    batches = [graph[k : k + BATCH] for k in range(0, len(graph) - BATCH + 1, BATCH)]
+
+    def step():
+        for batch in batches:
+            optimizer.zero_grad()
+            model.objective(batch).backward()
+            optimizer.step()
+
+    def score():
+        with torch.no_grad():
+            for batch in batches:
+                model.log_prob(batch)
+
+    found = {}
+    for name, f in (("training", step), ("log_prob", score)):
+        f()  # warm up
+        found[name] = round(statistics.median(BATCH * len(batches) / seconds(f) for _ in range(rounds)), 1)
+    return found
+
+
+def work(graph):
+    """What state sharing saves: steps of the padded unrolling, decisions, sub-graphs, and rows that are computed."""
+    graph = molecules.Graph(graph.atoms.long(), graph.bonds.long())
+    states, n = States(graph, int(graph.atoms.max()), 3), len(graph)
+    rows = [len(own) for own, _, _ in states.layers]
+    return {
+        "padded_steps": 416, "sub_graphs": round(len(states.size) / n, 1), "rows": [round(k / n, 1) for k in rows],
+        "rows_without_sharing": (416 * 38 * 3),
+    }  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument("--samples", type=int, default=1024, help="molecules drawn (default 1024)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the numbers go")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    model = checkpoints.graphaf()
+    model.sample(64, generator=torch.Generator().manual_seed(1))  # warm up
+    took, graph = draw(model.sample, args.samples, 0)
+    sampling = {"molecules": round(args.samples / took, 1), "atoms": round(graph.sizes.sum().item() / took)}
+    sampling["atoms_per_molecule"] = round(graph.sizes.double().mean().item(), 2)
+    result = head("graphaf_speed", rounds=args.rounds, samples=args.samples) | {
+        "settings": {"batch": BATCH, "at_once": 512, "H": model.summary.out_features},
+        "authors": AUTHORS,
+        **rates(model, graph[:256], args.rounds),
+        "sampling": sampling,
+        "work": work(graph[:256]),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    result["ratio"] = {name: round(result[name] / AUTHORS[name], 1) for name in ("training", "log_prob")}
+    result["ratio"]["atoms"] = round(sampling["atoms"] / AUTHORS["atoms"], 1)
+    lines = [[name, AUTHORS[name], result[name], f"{result['ratio'][name]:.0f}x"] for name in ("training", "log_prob")]
+    lines.append(["sampling, atoms", AUTHORS["atoms"], sampling["atoms"], f"{result['ratio']['atoms']:.0f}x"])
+    table(["a second", "authors", "here", "ratio"], lines)
+    print(f"peak memory {result['peak_memory_mb']} MB, {sampling['atoms_per_molecule']} atoms a molecule")
+    write(result, args.output)
+
+
+if __name__ == "__main__":
+    main()
