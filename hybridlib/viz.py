@@ -53,8 +53,7 @@ def show(figure, *, alt, caption=None):
 
 def figure_html(figure, *, alt, caption=None):
     """The figure as an HTML <figure> with an inline SVG: (Figure, str) -> str. Errors as in `show`."""
-    if len(alt.split()) < 3:
-        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
+    _check(alt)
     figure.patch.set_alpha(0)
     for ax in figure.axes:
         ax.patch.set_alpha(0)
@@ -77,6 +76,15 @@ def figure_html(figure, *, alt, caption=None):
     )
     drawing = re.sub(r'<svg( [^>]*?)? height="[^"]*"', rf"{head}\1", drawing, count=1)
     drawing = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", drawing, count=1)
+    return _frame(drawing, caption)
+
+
+def _check(alt):
+    if len(alt.split()) < 3:
+        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the figure shows")
+
+
+def _frame(drawing, caption):
     look = "font-size: .9em; margin-top: .4rem; color: inherit"
     note = f'<figcaption style="{look}">{html.escape(caption)}</figcaption>' if caption else ""
     return f'<figure style="margin: 1rem 0">{drawing}{note}</figure>'
@@ -208,6 +216,88 @@ def curves(history, *, keys=("loss", "valid"), ylabel="NLL (nats)", ax=None):
     ax = lines([row["epoch"] for row in history], series, xlabel="epoch", ylabel=ylabel, ax=ax)
     ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
+
+
+# Colours of the elements, by atomic number; all others, carbon among them, have the colour of the page's text.
+ELEMENTS = {7: BLUE, 8: ORANGE, 9: GREEN, 15: PINK, 16: PURPLE, 17: GREEN, 35: PINK, 53: PURPLE}
+
+
+def molecules(smiles, *, labels=None, columns=4, alt, caption=None):
+    """Display structural formulas in a grid: list of SMILES. None is drawn as an empty frame with the word "invalid".
+
+    labels: a text under each formula. A narrow page gets fewer than ``columns`` columns. `ValueError` for an empty
+    list, a string that RDKit cannot read, another number of labels, or a missing alt.
+    """
+    markup = molecules_html(smiles, labels=labels, columns=columns, alt=alt, caption=caption)
+    display({"text/html": markup, "text/plain": alt}, raw=True)
+
+
+def molecules_html(smiles, *, labels=None, columns=4, alt, caption=None):
+    """The grid as an HTML <figure> with an inline SVG for each formula. Errors as in `molecules`."""
+    _check(alt)
+    if isinstance(smiles, str) or not len(smiles):
+        raise ValueError(f"molecules takes a list of one SMILES string or more, got {smiles!r}")
+    if columns < 1:
+        raise ValueError(f"columns={columns} must be at least 1")
+    if labels is not None and len(labels) != len(smiles):
+        raise ValueError(f"{len(labels)} labels for {len(smiles)} molecules; each needs one")
+    columns = min(columns, len(smiles))
+    note = "font-size: .8em; line-height: 1.3; overflow-wrap: anywhere; text-align: center"
+    cells = []
+    for text, label in zip(smiles, labels if labels is not None else [None] * len(smiles)):
+        below = "" if label is None else f'<div style="{note}">{html.escape(str(label))}</div>'
+        cells.append(f'<div role="listitem" style="min-width: 0">{_formula(text)}{below}</div>')
+    least = f"max(7rem, calc((100% - {columns - 1} * .8rem) / {columns}))"  # never more columns than asked for
+    look = (
+        f"display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, {least}), 1fr)); "
+        f"max-width: {columns * 12}rem"
+    )
+    drawing = f'<div role="list" aria-label="{html.escape(alt)}" style="{look}">{"".join(cells)}</div>'
+    if len(drawing) > LARGEST:
+        raise ValueError(f"{len(drawing)} characters of SVG are too many for a page; draw fewer molecules")
+    return _frame(drawing, caption)
+
+
+def _formula(smiles):
+    """One structural formula as SVG; letters are outlines, so no font is needed."""
+    width, height = 200, 150
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{html.escape(smiles or "invalid")}" '
+        f'viewBox="0 0 {width} {height}" style="display: block; width: 100%; height: auto">'
+    )
+    if smiles is None:
+        return (
+            f'{head}<rect x="20" y="15" width="160" height="120" rx="6" fill="none" stroke="{GREY}" '
+            'stroke-width="2" stroke-dasharray="6 4"/><text x="100" y="81" text-anchor="middle" font-size="18" '
+            'fill="currentColor">invalid</text></svg>'
+        )
+    from rdkit import Chem, rdBase
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or not molecule.GetNumAtoms():
+        raise ValueError(f"{smiles!r} is no molecule: RDKit cannot read it; pass None for what is invalid")
+    drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
+    options = drawer.drawOptions()
+    options.clearBackground = False
+    options.fixedBondLength, options.bondLineWidth, options.padding = 32, 2, 0.06
+    options.setAtomPalette({-1: (0, 0, 0)} | {n: mpl.colors.to_rgb(colour) for n, colour in ELEMENTS.items()})
+    rdMolDraw2D.PrepareAndDrawMolecule(drawer, molecule)
+    drawer.FinishDrawing()
+    drawing = drawer.GetDrawingText()
+    inside = drawing[drawing.index("<!-- END OF HEADER -->") + len("<!-- END OF HEADER -->") :]
+    inside = re.sub(r" class='[^']*'", "", inside).replace("#000000", "currentColor")
+    return head + re.sub(r"\s*\n\s*", "", inside).strip()
+
+
+def places(molecule):
+    """Where a chemist would draw the atoms of an RDKit molecule: [(x, y), ...], a bond is about 1.5 long."""
+    from rdkit.Chem import rdDepictor
+
+    molecule.UpdatePropertyCache(False)
+    conformer = molecule.GetConformer(rdDepictor.Compute2DCoords(molecule))
+    return [(x, y) for x, y, _ in conformer.GetPositions().tolist()]
 
 
 def table(rows, *, caption, formats=None):

@@ -358,3 +358,86 @@ def dequantization_explorer(truth=None, *, width=1.0, components=3, title="A bou
         raise ValueError(f"components={components} is not one of 1, 2, 3, 4, 5")
     start = {"width": float(width), "components": int(components)}
     return Explorer("dequantization_explorer", {"title": title, "truth": truth, "start": start})
+
+
+MOST_ATOMS = 24  # more rows of a matrix cannot be read
+
+
+def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.", title="One molecule, many orders"):
+    """Choose a molecule, change the order of its atoms: drawing, bond matrix, free valences and parents together.
+
+    smiles: list of SMILES of `hybridlib.molecules`' alphabet, each of at most 24 atoms, all different. alt: a sentence
+    on the drawing. `ValueError` for anything else, or what `molecules.from_smiles` refuses.
+    """
+    from . import molecules, viz
+
+    if len(alt.split()) < 3:
+        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the drawing shows")
+    graph = molecules.from_smiles(smiles)
+    if len(set(smiles)) < len(smiles):
+        raise ValueError(f"smiles={list(smiles)} must differ")
+    if int(graph.sizes.max()) > MOST_ATOMS:
+        raise ValueError(f"{smiles[int(graph.sizes.argmax())]!r} has more than {MOST_ATOMS} atoms, too many to show")
+    shown = []
+    for row, text in enumerate(smiles):
+        n = int(graph.sizes[row])
+        codes = graph.atoms[row, :n].tolist()
+        shown.append(
+            {
+                "smiles": text,
+                "names": [molecules.ATOMS[code].replace("-", "\u2212") for code in codes],
+                "codes": codes,
+                "free": graph.free_valence[row, :n].tolist(),
+                "bonds": graph.bonds[row, :n, :n].tolist(),
+                "places": [
+                    [round(40 * x, 1), round(-40 * y, 1)] for x, y in viz.places(molecules.to_molecule(graph, row))
+                ],
+            }
+        )
+    return Explorer("molecule_explorer", {"title": title, "alt": alt, "molecules": shown})
+
+
+def generation_explorer(
+    traces, *, labels=None, alt="A molecule that grows atom by atom.", title="A molecule, decision by decision"
+):
+    """Replay how GraphAF generated molecules: every decision with its probabilities, sampled values and the outcome.
+
+    traces: lists of dicts as `graphaf.GraphAF.sample(trace=...)` fills them, one list a molecule. labels: their names
+    in the menu. alt: a sentence on the drawing. `ValueError` for anything else.
+    """
+    from . import molecules, viz
+
+    if len(alt.split()) < 3:
+        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the drawing shows")
+    if not traces or not all(isinstance(trace, (list, tuple)) and trace for trace in traces):
+        raise ValueError("traces must be a list of traces, each a list with at least one decision")
+    labels = [f"number {i + 1}" for i in range(len(traces))] if labels is None else [str(label) for label in labels]
+    if len(labels) != len(traces):
+        raise ValueError(f"{len(labels)} labels for {len(traces)} traces; each needs one")
+    shown = []
+    for label, trace in zip(labels, traces):
+        if missing := {"i", "j", "p", "y", "drawn", "chosen", "possible"} - trace[0].keys():
+            raise ValueError(f"a decision of {label!r} lacks {sorted(missing)}")
+        steps = [
+            {
+                "i": int(step["i"]),
+                "j": None if step["j"] is None else int(step["j"]),
+                "p": [round(float(v), 4) for v in step["p"]],
+                "y": [round(float(v), 3) if math.isfinite(v) else None for v in step["y"]],
+                "drawn": int(step["drawn"]),
+                "chosen": int(step["chosen"]),
+                "possible": [bool(v) for v in step["possible"]],
+            }
+            for step in trace
+        ]
+        atoms = [step["chosen"] for step in steps if step["j"] is None and step["chosen"]]
+        bonds = torch.zeros(1, len(atoms), len(atoms), dtype=torch.uint8)
+        for step in steps:
+            if step["j"] is not None:
+                bonds[0, step["i"], step["j"]] = bonds[0, step["j"], step["i"]] = step["chosen"]
+        graph = molecules.Graph(torch.tensor([atoms]), bonds)
+        places = [[round(40 * x, 1), round(-40 * y, 1)] for x, y in viz.places(molecules.to_molecule(graph))]
+        shown.append({"label": label, "smiles": molecules.to_smiles(graph)[0], "places": places, "steps": steps})
+    names = [name.replace("-", "\u2212") for name in molecules.ATOMS]
+    data = {"title": title, "alt": alt, "names": names, "valence": molecules.VALENCE.tolist(), "traces": shown}
+    return Explorer("generation_explorer", data)

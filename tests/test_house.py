@@ -48,7 +48,7 @@ ARROWS = {
     "comparison": {"train"},
     "faulty": set(),
     "viz": set(),
-    "widgets": {"made", "molecules"},
+    "widgets": {"made", "molecules", "viz"},
     "show": set(),
     "exercise": set(),
 }

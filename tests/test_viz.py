@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from hybridlib import viz
+from hybridlib import molecules, viz
 from hybridlib.made import MADE
 
 ALT = "A figure for the tests."
@@ -142,6 +142,57 @@ def test_bars_and_lines_take_tensors_and_keep_order():
     ax = viz.curves([{"epoch": e, "loss": 3 - e, "valid": 4 - e} for e in (1, 2)])
     assert [line.get_label() for line in ax.lines] == ["loss", "valid"]
     assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+MOLECULES = ["CC(=O)Nc1ccccc1", None, "C", "[O-][N+](=O)c1ccc(Cl)cc1Br", "OS(=O)(=O)CCI", "FP(F)F"]
+
+
+def test_molecules_follow_the_page_and_say_what_they_are():
+    html = viz.molecules_html(MOLECULES, labels=list("abcde") + ["<f>"], columns=3, alt=ALT, caption="A & B")
+    assert f'aria-label="{ALT}"' in html and "A &amp; B</figcaption>" in html and "&lt;f&gt;</div>" in html
+    assert html.count("<svg") == html.count("</svg>") == html.count('role="img"') == len(MOLECULES)
+    assert 'aria-label="OS(=O)(=O)CCI"' in html and html.count(">invalid</text>") == 1
+    assert html.startswith("<figure") and html.endswith("</figure>") and "viewBox" in html
+    assert "<rect" not in html.replace("<rect", "", 1), "no white card; the only frame is that of the invalid one"
+    assert "id=" not in html and "class=" not in html and "<style" not in html
+    assert "http" not in re.sub(r'xmlns="[^"]*"', "", html)
+    colours = {colour.lower() for colour in re.findall(r"#[0-9a-fA-F]{6}", html)}
+    assert colours <= set(viz.COLOURS), "all colours stand out on both pages, and black is the page's own"
+    assert {viz.BLUE, viz.ORANGE} <= colours and "currentColor" in html
+
+
+def test_molecules_are_displayed_with_a_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(viz, "display", lambda bundle, raw: shown.append(bundle))
+    viz.molecules(["CCO", "CCO"], columns=9, alt=ALT)
+    assert shown[0]["text/plain"] == ALT and shown[0]["text/html"].count("<svg") == 2
+    assert "max-width: 24rem" in shown[0]["text/html"], "no room is kept for columns that stay empty"
+
+
+@pytest.mark.parametrize(
+    "smiles, options, complaint",
+    [
+        ([], {}, "list of one SMILES"),
+        ("CCO", {}, "list of one SMILES"),
+        (["CCO", "C(C"], {}, r"'C\(C' is no molecule"),
+        (["CFC"], {}, "no molecule"),
+        ([""], {}, "no molecule"),
+        (["C"], {"labels": ["a", "b"]}, "2 labels for 1 molecules"),
+        (["C"], {"columns": 0}, "at least 1"),
+        (["C"], {"alt": "molecules"}, "too short"),
+    ],
+)
+def test_molecules_refuse(smiles, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        viz.molecules(smiles, **{"alt": ALT} | options)
+
+
+def test_places_of_atoms_keep_apart():
+    graph = molecules.from_smiles(["CC(=O)Nc1ccccc1"])
+    places = np.array(viz.places(molecules.to_molecule(graph)))
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    assert places.shape == (10, 2) and (apart + 9 * np.eye(10) > 1.2).all()
+    assert apart[graph.bonds[0].numpy() > 0] == pytest.approx(1.5, abs=0.1)
 
 
 ROWS = [{"model": "MADE & co", "NLL": 88.0444, "size": 10}, {"model": "NADE", "NLL": "-", "size": 2}]

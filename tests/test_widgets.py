@@ -10,7 +10,7 @@ import torch
 from IPython.core.formatters import DisplayFormatter
 from torch import nn
 
-from hybridlib import widgets
+from hybridlib import molecules, widgets
 from hybridlib.transformer import Transformer
 
 OPTIONS = [{"text": "yes", "why": "because", "correct": True}, {"text": "no", "why": "it is not"}]
@@ -275,3 +275,66 @@ def test_where_the_sliders_of_chapters_7_and_8_start():
     data = widgets.dequantization_explorer([0.25, 0.75], width=0.1, components=5).data
     assert data["truth"] == [0.25, 0.75] and data["start"] == {"width": 0.1, "components": 5}
     assert sum(widgets.dequantization_explorer().data["truth"]) == pytest.approx(1)
+
+
+def test_molecule_explorer_carries_the_graphs_of_the_library():
+    smiles = ["CC(=O)Nc1ccccc1", "C[N+](=O)[O-]", "C"]
+    graph = molecules.from_smiles(smiles)
+    data = widgets.molecule_explorer(smiles).data
+    assert [shown["smiles"] for shown in data["molecules"]] == smiles
+    for row, shown in enumerate(data["molecules"]):
+        n = graph.sizes[row]
+        assert len(shown["places"]) == len(shown["names"]) == n
+        assert shown["codes"] == graph.atoms[row, :n].tolist() and shown["bonds"] == graph.bonds[row, :n, :n].tolist()
+        assert shown["free"] == graph.free_valence[row, :n].tolist()
+    assert sorted(data["molecules"][1]["names"]) == ["C", "N+", "O", "O\u2212"]
+
+
+@pytest.mark.parametrize(
+    "smiles, options, complaint",
+    [
+        ([], {}, "at least one molecule"),
+        ("CCO", {}, "a list of strings"),
+        (["C(C"], {}, "RDKit cannot read it"),
+        (["CCO", "CCO"], {}, "must differ"),
+        (["C" * 25], {}, "more than 24 atoms"),
+        (["CCO"], {"alt": "molecule"}, "too short"),
+    ],
+)
+def test_molecule_explorer_refuses(smiles, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.molecule_explorer(smiles, **options)
+
+
+def decision(i, j, chosen, K, drawn=None):
+    p, y = [1 / K] * K, [0.5] * (K - 1) + [float("-inf")]
+    return {"i": i, "j": j, "p": p, "y": y, "drawn": chosen if drawn is None else drawn, "chosen": chosen,
+            "possible": [True] * K}  # fmt: skip
+
+
+TRACE = [decision(0, None, 1, 5), decision(1, None, 3, 5), decision(1, 0, 2, 4, drawn=3), decision(2, None, 0, 5)]
+
+
+def test_generation_explorer_carries_the_decisions_and_the_molecule():
+    invalid = [decision(0, None, 3, 5), decision(1, None, 1, 5), decision(1, 0, 3, 4)]
+    data = widgets.generation_explorer([TRACE, invalid], labels=["a", "b"]).data
+    assert [shown["smiles"] for shown in data["traces"]] == ["C=O", None]
+    assert [len(shown["places"]) for shown in data["traces"]] == [2, 2]
+    assert data["traces"][0]["steps"][2] == TRACE[2] | {"y": [0.5, 0.5, 0.5, None]}
+    json.dumps(data, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "traces, options, complaint",
+    [
+        ([], {}, "list of traces"),
+        (TRACE, {}, "list of traces"),
+        ([TRACE, []], {}, "at least one decision"),
+        ([TRACE], {"labels": "ab"}, "2 labels for 1 traces"),
+        ([[{"i": 0}]], {}, "lacks"),
+        ([TRACE], {"alt": "molecule"}, "too short"),
+    ],
+)
+def test_generation_explorer_refuses(traces, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.generation_explorer(traces, **options)

@@ -9,7 +9,8 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
-from hybridlib import audit, widgets
+from hybridlib import audit, molecules, widgets
+from hybridlib.graphaf import GraphAF
 from hybridlib.made import MADE
 from hybridlib.transformer import Transformer, adjust
 
@@ -41,6 +42,7 @@ EDGES = [
     {"source": "ar", "target": "made", "text": "the chain rule"},
     {"source": "made", "target": "maf", "text": "Gaussian outputs"},
 ]
+MOLECULES = ["CC(=O)Nc1ccccc1", "C[N+](=O)[O-]", "CC(C)(F)C#N", "C1CC2CC1CC2", "C"]
 EXPLORERS = {
     "mask": lambda: widgets.mask_explorer(6, (9, 4), masks="inclusive", direct=True),
     "article": lambda: widgets.mask_explorer(8, (12,), masks="article", order="reversed"),
@@ -58,6 +60,8 @@ EXPLORERS = {
     ),
     "flow": lambda: widgets.flow_explorer(),
     "dequantization": lambda: widgets.dequantization_explorer(width=0.5),
+    "molecule": lambda: widgets.molecule_explorer(MOLECULES),
+    "generation": lambda: widgets.generation_explorer([generation(seed)[0] for seed in range(3)]),
 }
 PAGE = """<!doctype html><html lang="en" data-theme="{scheme}" {site}><head><title>Explorers</title><style>
 body {{ margin: 0; font: 16px/1.6 sans-serif; color: #222832; background: #fff }}
@@ -916,3 +920,92 @@ def test_without_log_w_the_bound_is_impossible(shown):
     page.get_by_label("noise width w").press("End")
     assert page.locator("[aria-live]").inner_text() == "With w = 1 nothing is missing: log w = 0."
     assert state(page)["claimed"] == pytest.approx(state(page)["bound"])
+
+
+# --- Molecules -------------------------------------------------------------------------------------------------------
+
+
+def test_orders_of_molecules_are_those_of_the_library(shown):
+    call = """(rules, all) => all.map((bonds) => {
+        let state = 1;
+        const random = () => { state = (state * 48271) % 2147483647; return state / 2147483647; };
+        const identity = bonds.map((_, i) => i);
+        const orders = [identity];
+        for (let k = 0; k < 20; k++) orders.push(rules.bfsOrder(bonds, random));
+        for (let k = 0; k < 20; k++) orders.push(rules.shuffled(identity, random));
+        return orders.map((order) => {
+            const matrix = rules.permuted(bonds, order);
+            return { order, matrix, ...rules.measure(matrix) };
+        });
+    })"""
+    graph = molecules.from_smiles(MOLECULES)
+    every = [bonds[:n, :n].tolist() for bonds, n in zip(graph.bonds, graph.sizes)]
+    starts = set()
+    for row, found in enumerate(rules(shown(), "molecule_explorer", call, every)):
+        n = int(graph.sizes[row])
+        one = molecules.Graph(graph.atoms[row : row + 1, :n], graph.bonds[row : row + 1, :n, :n])
+        for k, order in enumerate(found):
+            same = one.permute(torch.tensor([order["order"]]))
+            assert order["matrix"] == same.bonds[0].tolist()
+            assert order["parents"] == molecules.parents(same)[0].tolist()
+            assert order["breadthFirst"] == molecules.in_bfs_order(same).item()
+            assert order["bandwidth"] == molecules.bandwidth(same).item()
+            assert order["breadthFirst"] or k > 20, "canonical and random breadth-first orders are breadth-first"
+            starts.add((row, order["order"][0]))
+    assert len(starts) == graph.sizes.sum(), "every atom comes first in some order"
+
+
+def test_keys_choose_a_molecule_an_order_and_an_atom(shown):
+    page = shown(widgets.molecule_explorer(MOLECULES))
+    verdict, same = page.locator("[aria-live]"), page.locator("p.same")
+    assert verdict.inner_text().startswith("Canonical order: breadth-first, bandwidth ")
+    before = same.inner_text()
+    assert "CC(=O)Nc1ccccc1), 10 bonds, free valences that sum to 9" in before
+    for name in ("random permutation", "random breadth-first order"):
+        page.get_by_role("button", name=name).press("Enter")
+        assert same.inner_text() == before and state(page)["order"] != list(range(10))
+    assert "breadth-first, bandwidth" in verdict.inner_text() and state(page)["breadthFirst"]
+    atoms = page.locator("g.atom")
+    atoms.first.focus()
+    atoms.first.press("End")
+    assert state(page)["here"] == 9 and page.locator("p.tell").inner_text().startswith("Atom 10, ")
+    assert page.locator("td.column").count() == 19 and page.locator("th.here").count() == 2
+    page.keyboard.press("ArrowRight")
+    assert state(page)["here"] == 0 and atoms.first.evaluate("node => node.matches(':focus')")
+    atoms.nth(4).hover()
+    assert state(page)["here"] == 4
+    page.locator("select").select_option(label="C")
+    assert page.locator("g.atom").count() == 1 and "0 bonds, free valences that sum to 4" in same.inner_text()
+
+
+def generation(seed):
+    """A trace of an untrained model that rejects what is impossible, and the graph it led to."""
+    torch.manual_seed(0)
+    trace = []
+    model = GraphAF(4, 6, H=16, layers=2, reading="categorical")
+    return trace, model.sample(1, check="reject", generator=torch.Generator().manual_seed(seed), trace=trace)
+
+
+def test_a_generation_is_replayed_to_its_end(shown):
+    replays = [generation(seed) for seed in range(8)]
+    page = shown(widgets.generation_explorer([trace for trace, _ in replays]))
+    rejected = 0
+    for number, (trace, graph) in enumerate(replays):
+        page.locator("select").select_option(index=number)
+        assert state(page)["step"] == 0 and page.locator("g.atom").count() == 1
+        for k, step in enumerate(trace):
+            assert state(page)["step"] == k
+            assert page.locator("tr.chosen").count() == 1
+            differs = step["drawn"] != step["chosen"]
+            assert page.locator("tr.rejected").count() == differs
+            rejected += differs
+            page.get_by_role("button", name="next").press("Enter")
+        now, n = state(page), int(graph.sizes[0])
+        assert now["step"] == len(trace) - 1 and now["atoms"] == graph.atoms[0, :n].tolist()
+        assert now["free"] == graph.free_valence[0, :n].tolist()
+        assert molecules.to_smiles(graph)[0] in page.locator("p.tell").inner_text()
+    assert rejected, "the test sees a rejection"
+    page.get_by_role("button", name="back").press("Enter")
+    assert state(page)["step"] == len(trace) - 2
+    page.get_by_role("slider").press("Home")
+    assert state(page)["step"] == 0

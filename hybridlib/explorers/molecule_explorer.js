@@ -1,0 +1,218 @@
+// One molecule, many orders of its atoms: drawing, matrix of bond orders, parents. The rules are hybridlib.molecules';
+// a test compares the two. Bonds come in the canonical order; order[t] is the canonical number of the atom at place t.
+
+const permuted = (matrix, order) => order.map((i) => order.map((j) => matrix[i][j]));
+
+function shuffled(items, random) {
+  const result = [...items];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [result[i], result[j]] = [result[j], result[i]];
+  }
+  return result;
+}
+
+// A random breadth-first order: any atom first, then the new neighbours of each atom, shuffled.
+function bfsOrder(bonds, random) {
+  const order = [Math.floor(random() * bonds.length)];
+  for (let t = 0; t < order.length; t++) { // `order` grows while it is read: a queue
+    const near = range(bonds.length).filter((j) => bonds[order[t]][j] && !order.includes(j));
+    order.push(...shuffled(near, random));
+  }
+  return order;
+}
+
+// What depends on the order: first earlier neighbours (-1: none), is it breadth-first, the longest bond in places.
+function measure(bonds) {
+  const parents = bonds.map((row, t) => row.slice(0, t).findIndex((v) => v > 0));
+  const breadthFirst = parents.every((p, t) => t === 0 || (p >= 0 && p >= parents[t - 1]));
+  const bandwidth = Math.max(0, ...bonds.flatMap((row, i) => row.map((v, j) => (v ? Math.abs(i - j) : 0))));
+  return { parents, breadthFirst, bandwidth };
+}
+
+export const rules = { permuted, shuffled, bfsOrder, measure };
+
+const LOOK = `
+.chem { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.25fr); gap: 1rem 1.4rem; align-items: center; }
+.chem svg { display: block; width: 100%; max-width: 26rem; margin: 0 auto; }
+.bond { stroke: currentColor; stroke-opacity: .6; stroke-width: 2.2; stroke-linecap: round; }
+.bond.tree { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3; }
+.bond.ring { stroke-dasharray: 6 4; }
+.atom { cursor: pointer; }
+.atom circle { fill: var(--page); stroke: currentColor; stroke-opacity: .5; stroke-width: 1.4; }
+.atom text { font-size: 15px; font-weight: 650; fill: currentColor; text-anchor: middle; }
+.atom .place { font-size: 12px; font-weight: 500; }
+.atom.here circle { fill: var(--blue); stroke: var(--blue); }
+.atom.here text { fill: var(--page); }
+.atom:focus-visible { outline: none; }
+.atom:focus-visible circle { outline: 2.5px solid var(--blue); outline-offset: 3px; border-radius: 50%; }
+.bonds { overflow-x: auto; min-width: 0; padding: 2px; }
+.bonds .matrix { margin: 0 auto; font-variant-numeric: tabular-nums; }
+.bonds .matrix caption { text-align: left; }
+.bonds .matrix th { font-style: normal; padding: 0 .2rem; text-align: center; }
+.bonds .matrix thead .fact { font-size: .9em; color: var(--soft); }
+.bonds .matrix tbody td { width: 21px; min-width: 21px; height: 23px; }
+.bonds .matrix tbody td.fact { border-color: transparent; padding: 0 .2rem; }
+.bonds .matrix td.open { background: color-mix(in srgb, currentColor 12%, transparent); }
+.bonds .matrix td.bond { font-weight: 750; }
+.bonds .matrix td.parent { color: var(--blue); outline: 2px solid var(--blue); outline-offset: -3px; }
+.bonds .matrix td.wrong { color: var(--orange); font-weight: 700; }
+.bonds .matrix td.column { background: var(--blue-wash); }
+.bonds .matrix th.here { color: var(--blue); font-weight: 700; }
+.same { margin: .9rem 0 0; font-size: .9375em; }
+.tell { margin: .6rem 0 0; min-height: 3em; font-size: .9375em; }
+@container (max-width: 600px) { .chem { grid-template-columns: minmax(0, 1fr); } }
+@container (max-width: 420px) {
+  .bonds .matrix { font-size: .76em; }
+  .bonds .matrix tbody td { width: 16px; min-width: 16px; }
+  .bonds .matrix th, .bonds .matrix tbody td.fact { padding: 0 .1rem; }
+}
+`;
+const KINDS = ["no", "single", "double", "triple"];
+const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+
+export default {
+  render({ model, el }) {
+    const { title, alt, molecules } = model.get("data");
+    const { body, stop } = frame(el, title);
+    const now = { molecule: 0, order: [], name: "", here: 0, seed: 0 };
+
+    const picture = svg("svg", { role: "group" });
+    const table = h("table", { class: "matrix" });
+    const verdict = h("p", { class: "verdict", "aria-live": "polite" });
+    const same = h("p", { class: "same" });
+    const tell = h("p", { class: "tell" });
+    let atoms = []; // the drawn atoms, by place
+
+    const choose = (place, focus) => {
+      now.here = place;
+      atoms.forEach((node, t) => {
+        node.classList.toggle("here", t === place);
+        node.setAttribute("tabindex", t === place ? 0 : -1);
+      });
+      for (const cell of table.querySelectorAll("[data-row]")) {
+        const [row, column] = [cell.dataset.row, cell.dataset.column];
+        cell.classList.toggle("column", cell.tagName === "TD" && (row === `${place}` || column === `${place}`));
+        cell.classList.toggle("here", cell.tagName === "TH" && (row === `${place}` || column === `${place}`));
+      }
+      if (focus) atoms[place].focus();
+      tell.textContent = describe(place);
+      report();
+    };
+
+    const current = () => {
+      const { names, codes, free, bonds, places } = molecules[now.molecule];
+      const pick = (values) => now.order.map((i) => values[i]);
+      const matrix = permuted(bonds, now.order);
+      return { names: pick(names), codes: pick(codes), free: pick(free), places: pick(places), bonds: matrix, ...measure(matrix) };
+    };
+
+    const describe = (t) => {
+      const { names, free, bonds, parents } = current();
+      const near = bonds[t].flatMap((v, j) => (v ? [`${KINDS[v]} to ${j + 1}`] : []));
+      const bonded = near.length ? `bonds: ${list(near)}` : "no bonds";
+      const parent = t === 0 ? "first, so it needs no parent" : parents[t] < 0 ? "no earlier neighbour" : `parent: ${parents[t] + 1}`;
+      return `Atom ${t + 1}, ${names[t]}, with ${plural(free[t], "hydrogen")}; ${bonded}; ${parent}.`;
+    };
+
+    const report = () => {
+      const { parents, breadthFirst, bandwidth, bonds, codes } = current();
+      model.set("state", { ...now, parents, breadthFirst, bandwidth, bonds, codes });
+      model.save_changes();
+    };
+
+    const draw = () => {
+      const { names, codes, free, places, bonds, parents, breadthFirst, bandwidth } = current();
+      const n = names.length;
+      const [xs, ys] = [0, 1].map((k) => places.map((place) => place[k]));
+      const box = [Math.min(...xs) - 34, Math.min(...ys) - 34, Math.max(...xs) + 34, Math.max(...ys) + 34];
+      const [width, height] = [Math.max(box[2] - box[0], 240), Math.max(box[3] - box[1], 120)];
+      picture.setAttribute("viewBox", [(box[0] + box[2] - width) / 2, (box[1] + box[3] - height) / 2, width, height].map((v) => v.toFixed(1)).join(" "));
+      picture.setAttribute("aria-label", `${alt} Shown: ${molecules[now.molecule].smiles}, ${now.name}. Arrow keys go from atom to atom.`);
+
+      const lines = [];
+      for (const i of range(n)) for (const j of range(i)) if (bonds[i][j]) {
+        const [dx, dy] = [xs[j] - xs[i], ys[j] - ys[i]];
+        const far = Math.hypot(dx, dy) || 1;
+        for (const k of range(bonds[i][j])) {
+          const shift = (k - (bonds[i][j] - 1) / 2) * 7;
+          const [sx, sy] = [(-dy / far) * shift, (dx / far) * shift];
+          lines.push(svg("line", {
+            class: `bond ${parents[i] === j ? "tree" : "ring"}`,
+            x1: (xs[i] + sx).toFixed(1), y1: (ys[i] + sy).toFixed(1), x2: (xs[j] + sx).toFixed(1), y2: (ys[j] + sy).toFixed(1),
+          }));
+        }
+      }
+      atoms = range(n).map((t) => svg("g", {
+        class: "atom", role: "button", tabindex: -1, "aria-label": describe(t),
+        onpointerenter: () => choose(t), onfocus: () => choose(t), onclick: () => choose(t, true),
+        onkeydown: (event) => {
+          const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+          const to = event.key === "Home" ? 0 : event.key === "End" ? n - 1 : step ? (t + step + n) % n : null;
+          if (to === null) return;
+          event.preventDefault();
+          choose(to, true);
+        },
+      }, svg("circle", { cx: xs[t].toFixed(1), cy: ys[t].toFixed(1), r: 19 }),
+      svg("text", { x: xs[t].toFixed(1), y: (ys[t] + 1).toFixed(1) }, names[t]),
+      svg("text", { class: "place", x: xs[t].toFixed(1), y: (ys[t] + 14).toFixed(1) }, String(t + 1))));
+      picture.replaceChildren(...lines, ...atoms);
+
+      const fact = (name, text) => h("th", { class: "fact", scope: "col", "aria-label": name, title: name }, text);
+      const cell = (i, j) => {
+        const open = breadthFirst && j < i && (i === 1 || j >= parents[i - 1]);
+        const kind = [open && "open", bonds[i][j] && "bond", j < i && parents[i] === j && "parent"].filter(Boolean).join(" ");
+        return h("td", { class: kind || null, "data-row": i, "data-column": j, onpointerenter: () => choose(i) }, bonds[i][j] ? String(bonds[i][j]) : "");
+      };
+      table.replaceChildren(
+        h("caption", {}, "Bond orders; shaded: frontier, framed: parent"),
+        h("thead", {}, h("tr", {}, fact("place", "#"), fact("atom", "atom"), fact("code", "code"), fact("hydrogens", "H"), fact("parent", "par."),
+          ...range(n).map((j) => h("th", { scope: "col", "data-row": -1, "data-column": j }, String(j + 1))))),
+        h("tbody", {}, ...range(n).map((i) => {
+          const wrong = i > 0 && (parents[i] < 0 || parents[i] < parents[i - 1]);
+          const parent = i === 0 ? "–" : parents[i] < 0 ? "none!" : `${parents[i] + 1}${wrong ? "!" : ""}`;
+          return h("tr", {}, h("th", { scope: "row", "data-row": i, "data-column": -1 }, String(i + 1)),
+            h("td", { class: "fact" }, names[i]), h("td", { class: "fact" }, String(codes[i])), h("td", { class: "fact" }, String(free[i])),
+            h("td", { class: `fact ${wrong ? "wrong" : ""}` }, parent), ...range(n).map((j) => cell(i, j)));
+        })));
+
+      const cells = range(n).flatMap((i) => range(i).map((j) => [i, j]));
+      const open = cells.filter(([i, j]) => i === 1 || j >= parents[i - 1]).length;
+      verdict.replaceChildren(breadthFirst
+        ? h("span", { class: "good" }, `${now.name}: breadth-first, bandwidth ${bandwidth}.`)
+        : h("span", { class: "bad" }, `${now.name}: not breadth-first (see !), bandwidth ${bandwidth}.`),
+      breadthFirst && cells.length ? ` ${open} of ${plural(cells.length, "pair")} can hold a bond.` : "");
+      const count = cells.filter(([i, j]) => bonds[i][j]).length;
+      same.textContent = `The same in every order: the molecule (${molecules[now.molecule].smiles}), ${plural(count, "bond")}, free valences that sum to ${free.reduce((a, b) => a + b, 0)}.`;
+      choose(Math.min(now.here, n - 1));
+    };
+
+    const reorder = (name, order) => {
+      now.name = name;
+      now.order = order;
+      draw();
+    };
+    const size = () => molecules[now.molecule].codes.length;
+    const canonical = () => reorder("Canonical order", range(size()));
+    const select = h("select", { onchange: () => {
+      now.molecule = Number(select.value);
+      now.here = 0;
+      canonical();
+    } }, ...molecules.map(({ smiles }, i) => h("option", { value: i }, smiles)));
+    const button = (text, press) => h("button", { type: "button", onclick: press }, text);
+
+    body.append(
+      h("style", {}, LOOK),
+      h("p", { class: "title" }, title),
+      h("p", { class: "note advice" }, "Blue: the bond of each atom to its parent, its first neighbour that came earlier; dashed: the other bonds. Point at an atom to see its row and column."),
+      h("label", {}, h("span", {}, "molecule"), select),
+      h("div", { class: "presets" }, button("canonical order", canonical),
+        button("random breadth-first order", () => reorder("Random breadth-first order", bfsOrder(molecules[now.molecule].bonds, generator(++now.seed)))),
+        button("random permutation", () => reorder("Random permutation", shuffled(range(size()), generator(++now.seed))))),
+      h("div", { class: "chem" }, picture, h("div", { class: "bonds", tabindex: 0, role: "region", "aria-label": "Matrix of bond orders" }, table)),
+      tell, verdict, same,
+    );
+    canonical();
+    return stop;
+  },
+};
