@@ -54,7 +54,7 @@ def work(graph):
     rows = [len(own) for own, _, _ in states.layers]
     return {
         "padded_steps": 416, "sub_graphs": round(len(states.size) / n, 1), "rows": [round(k / n, 1) for k in rows],
-        "rows_without_sharing": (416 * 38 * 3),
+        "rows_without_sharing": 416 * 38 * 3,
     }  # fmt: skip
 
 

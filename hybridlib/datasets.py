@@ -243,8 +243,7 @@ def graphs(name, *, rows=None):
         raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(_GRAPHS)}")
     A, N, held_out = _GRAPHS[name]
     strings = {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
-    shuffled = np.array(strings)[np.random.RandomState(0).permutation(len(strings))]
-    train, valid, test = np.split(shuffled, [len(strings) - 2 * held_out, len(strings) - held_out])
+    train, valid, test = _divided(strings, held_out)
     parts = [molecules.from_smiles(part.tolist(), A=A, N=N) for part in (train[:rows], valid, test)]
     return Molecules(*parts, A)
 
@@ -330,13 +329,16 @@ def _mnist5k():
 
 def _text(name, shape):
     """A set of strings -> Data with its alphabet: the characters that occur, sorted."""
-    strings = np.array(_smiles() if name == "smiles" else _zinc())
+    strings = _smiles() if name == "smiles" else _zinc()
     alphabet = Alphabet("".join(sorted(set("".join(strings)))))
-    shuffled = strings[np.random.RandomState(0).permutation(len(strings))]
-    held_out = 1000 if name == "smiles" else 10_000
-    cuts = [len(strings) - 2 * held_out, len(strings) - held_out]
-    parts = [alphabet.encode(part.tolist(), *shape) for part in np.split(shuffled, cuts)]
+    parts = [alphabet.encode(part.tolist(), *shape) for part in _divided(strings, _GRAPHS[name][2])]
     return Data(*parts, None, None, None, shape=shape, levels=len(alphabet), alphabet=alphabet)
+
+
+def _divided(strings, held_out):
+    """Shuffled strings -> train, valid and test, the last two of as many as are held out."""
+    shuffled = np.array(strings)[np.random.RandomState(0).permutation(len(strings))]
+    return np.split(shuffled, [len(strings) - 2 * held_out, len(strings) - held_out])
 
 
 @functools.cache  # ten seconds of reading and spelling
@@ -353,9 +355,7 @@ def _smiles():
 
 
 def _zinc():
-    own, (name, sha256) = os.environ.get("HYBRIDLIB_DATA"), _ZINC_LINES
-    if own and (file := Path(own).expanduser() / name).is_file():
-        raw = _check(file.read_bytes(), file, sha256, "replace it, or unset HYBRIDLIB_DATA to have it downloaded")
+    if (raw := _own(*_ZINC_LINES)) is not None:
         return raw.decode().split()
     table = csv.DictReader(io.StringIO(_verified("250k_rndm_zinc_drugs_clean_3.csv").decode()))
     return [row["smiles"].strip() for row in table]
@@ -366,12 +366,8 @@ def _qm9():
 
 
 def _moses():
-    own, name = os.environ.get("HYBRIDLIB_DATA"), "moses_train.csv.gz"  # may lie there packed, as it is 80 MB long
-    if own and (file := Path(own).expanduser() / name).is_file():
-        remedy = "replace it, or unset HYBRIDLIB_DATA to have it downloaded"
-        raw = _check(gzip.decompress(file.read_bytes()), file, _FILES["train.csv"][1], remedy)
-    else:
-        raw = _verified("train.csv")
+    raw = _own("moses_train.csv.gz", _FILES["train.csv"][1], gzip.decompress)  # 80 MB: it may lie there packed
+    raw = _verified("train.csv") if raw is None else raw
     return [line.split(",")[0] for line in raw.decode().splitlines()[1:]]
 
 
@@ -386,14 +382,21 @@ def _packaged(name, package, file, sha256):
     return _check(path.read_bytes(), path, sha256, remedy)
 
 
+def _own(path, sha256, unpack=bytes):
+    """The unpacked and verified bytes of a file in the reader's own folder HYBRIDLIB_DATA, None if it is not there."""
+    own = os.environ.get("HYBRIDLIB_DATA")
+    if not own or not (file := Path(own).expanduser() / path).is_file():
+        return None
+    remedy = "replace it, or unset HYBRIDLIB_DATA to have it downloaded"
+    return _check(unpack(file.read_bytes()), file, sha256, remedy)
+
+
 def _verified(path):
     """The bytes of a file of `_FILES`: from HYBRIDLIB_DATA, else from the cache, else downloaded into the cache."""
     folder, sha256 = _FILES[path]
+    if (raw := _own(path, sha256)) is not None:
+        return raw
     own = os.environ.get("HYBRIDLIB_DATA")
-    if own:
-        file = Path(own).expanduser() / path
-        if file.is_file():
-            return _check(file.read_bytes(), file, sha256, "replace it, or unset HYBRIDLIB_DATA to have it downloaded")
     name = Path(path).name
     if folder == _GITHUB_DEBD:
         folder += name.split(".")[0] + "/"

@@ -63,7 +63,7 @@ class GraphAF(nn.Module):
         for table in (self.size, self.free_new, self.free_other, self.back, self.ahead, self.distance):
             nn.init.normal_(table.weight, std=0.3)
 
-    # What the network sees, the same in all four methods below. x (..., H) sums up a sub-graph of a number of atoms.
+    # What the network sees, the same when it scores and when it draws; x (..., H) sums up a sub-graph.
 
     def _summary(self, everything: Tensor, open_: Tensor, first: Tensor, last: Tensor, size: Tensor) -> Tensor:
         return self.summary(torch.cat([everything, open_, first, last], -1)) + self.size(size)
@@ -83,8 +83,6 @@ class GraphAF(nn.Module):
                 logits=(theta / temperature).masked_fill(~allowed, -math.inf), validate_args=False
             )
         return output.distribution(theta, allowed=allowed, temperature=temperature)
-
-    # ---
 
     def log_prob(self, graph: Graph, *, order: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """log p(graph, order) of all decisions at once: (B,), nats. The exact probability, whatever the reading.
@@ -157,11 +155,7 @@ class GraphAF(nn.Module):
         )
         chosen = bonds[molecule, i, j]
         free_new, free_other = valence[molecule, i] - used[molecule, i, j], free[molecule, i, j]
-        if self.masked:
-            last = N - 1 - open_.flip(-1).int().argmax(-1)
-            last = last[molecule, i]
-        else:
-            last = i - 1
+        last = (N - 1 - open_.flip(-1).int().argmax(-1))[molecule, i] if self.masked else i - 1
         unbonded = states.first[molecule, i] >= j
         allowed = self._allowed_bonds(free_new, free_other, unbonded & (j >= last))
         k = states.before_bond[molecule, i, j]
@@ -416,7 +410,7 @@ class Growth:
             )  # fmt: skip
             chosen = self.choose(model.bond_output, theta, allowed, possible, rows, i=i, j=j)
             bonded = chosen > 0
-            rows, j, chosen, p = rows[bonded], j[bonded], chosen[bonded], p[bonded]
+            rows, j, chosen = rows[bonded], j[bonded], chosen[bonded]
             if not len(rows):
                 continue
             self.bonds[rows, i, j] = self.bonds[rows, j, i] = chosen
@@ -463,7 +457,6 @@ class Growth:
         model = self.model
         say = allowed if self.check != "mask" else possible
         choice = model._distribution(output, theta, say, self.temperature)
-        noise = None
         if model.reading == "categorical":
             noise = -torch.log(-torch.log(_open(draw(torch.rand, say.shape, like=theta, generator=self.generator))))
             y = choice.logits + noise
@@ -490,6 +483,6 @@ class Growth:
 
 
 def describe(graph: Graph, row: int) -> str:
-    """A row of a graph for error messages: its atoms and bonds in short."""
+    """A row of a graph for error messages: its atoms, in short."""
     atoms = [ATOMS[code] if 0 <= code < len(ATOMS) else str(code) for code in graph.atoms[row].tolist() if code]
     return " ".join(atoms)[:60] or "empty"

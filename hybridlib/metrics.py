@@ -22,8 +22,8 @@ def bootstrap(values: Sequence, statistic: Callable = np.mean, *, draws: int = 1
     values = np.asarray(values)
     if not len(values):
         raise ValueError("nothing to measure: there are no values")
-    random = np.random.default_rng(seed)
-    found = [statistic(values[random.integers(len(values), size=len(values))]) for _ in range(draws)]
+    rng = np.random.default_rng(seed)
+    found = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
     low, high = np.quantile(found, [0.025, 0.975])
     return {"value": float(statistic(values)), "low": float(low), "high": float(high)}
 

@@ -6,6 +6,7 @@ judges sampled strings here, chapter 9 builds the graphs.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,18 +161,21 @@ def _canonical_order(molecule) -> list[int]:
 
 def to_molecule(graph: Graph, row: int = 0) -> Chem.Mol:
     """Row of a Graph -> RDKit molecule, exactly as drawn: nothing is checked and nothing is repaired."""
-    molecule = Chem.RWMol()
     codes = [code for code in graph.atoms[row].tolist() if code]
+    bonds = graph.bonds[row].tolist()
+    return build(codes, [(i, j, bonds[i][j]) for i in range(len(codes)) for j in range(i) if bonds[i][j]])
+
+
+def build(codes: Iterable[int], bonds: Iterable[tuple[int, int, int]]) -> Chem.Mol:
+    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked."""
+    molecule = Chem.RWMol()
     for code in codes:
         element, charge = _PARTS[code]
         atom = Chem.Atom(element)
         atom.SetFormalCharge(charge)
         molecule.AddAtom(atom)
-    bonds = graph.bonds[row].tolist()
-    for i in range(len(codes)):
-        for j in range(i):
-            if bonds[i][j]:
-                molecule.AddBond(i, j, _ORDERS[bonds[i][j]])
+    for i, j, order in bonds:
+        molecule.AddBond(i, j, _ORDERS[order])
     return molecule.GetMol()
 
 

@@ -443,6 +443,8 @@ def single(name, source, data, model, batches, network, training, folder, score,
 def _record(name, source, data, settings, models, scores, runs, evaluation):
     """What every record begins with; runs are the trainings, evaluation the seconds that came after them."""
     rows = {part: len(getattr(data, part)) for part in ("train", "valid", "test")}
+    if isinstance(data.train, Tensor):  # graphs have no fixed number of variables
+        rows = {"D": data.train.shape[1], **rows}
     return {
         "name": name,
         "command": f"python -m hybridlib.recipes {name}",

@@ -30,11 +30,10 @@ import torch
 from rdkit import Chem
 from torch import Tensor
 
-from .molecules import Graph, sequences
+from .molecules import ELEMENTS, VALENCE, Graph, build, sequences
 
 LARGEST = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
-VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
-BONDS = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
+CODES = range(1, len(ELEMENTS) + 1)  # the first atom types: C, N, O, F
 FORBIDDEN = {  # rule -> SMARTS patterns of which a strict molecule has none; rule 1 is no pattern
     2: ["*=*=*"],
     3: ["[r3]=,:@[r3]", "[r4]:[r4]"],
@@ -82,6 +81,7 @@ def _patterns() -> dict:
 def _fillings(skeleton: nx.Graph) -> Iterator[tuple]:
     """All ways to give a skeleton bond orders and elements, one of each set of symmetric ones."""
     edges = [tuple(sorted(edge)) for edge in skeleton.edges]
+    valence = VALENCE.tolist()
     maps = list(nx.isomorphism.GraphMatcher(skeleton, skeleton).isomorphisms_iter())
     moved = [[edges.index(tuple(sorted((m[u], m[v])))) for u, v in edges] for m in maps]
     for orders in _orders(edges, (4,) * len(skeleton)):
@@ -90,7 +90,7 @@ def _fillings(skeleton: nx.Graph) -> Iterator[tuple]:
             continue
         used = [sum(o for o, edge in zip(orders, edges) if atom in edge) for atom in skeleton]
         symmetries = [m for m, image in zip(maps, images) if image == orders]
-        for elements in itertools.product(*[[e for e in VALENCE if VALENCE[e] >= u] for u in used]):
+        for elements in itertools.product(*[[e for e in CODES if valence[e] >= u] for u in used]):
             if all(tuple(elements[m[a]] for a in skeleton) >= elements for m in symmetries):
                 yield elements, edges, orders
 
@@ -107,11 +107,7 @@ def _orders(edges: list, free: tuple) -> Iterator[tuple]:
 
 
 def _smiles(elements: tuple, edges: list, orders: tuple) -> str:
-    molecule = Chem.RWMol()
-    for element in elements:
-        molecule.AddAtom(Chem.Atom(element))
-    for (u, v), order in zip(edges, orders):
-        molecule.AddBond(u, v, BONDS[order])
+    molecule = build(elements, [(u, v, order) for (u, v), order in zip(edges, orders)])
     Chem.SanitizeMol(molecule)  # hydrogens and aromatic rings
     return Chem.MolToSmiles(molecule)
 
