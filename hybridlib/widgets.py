@@ -363,35 +363,51 @@ def dequantization_explorer(truth=None, *, width=1.0, components=3, title="A bou
 MOST_ATOMS = 24  # more rows of a matrix cannot be read
 
 
+def _check_alt(alt):
+    if len(alt.split()) < 3:
+        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the drawing shows")
+
+
+def _places(graph, row):
+    """Where the atoms of a molecule are drawn, in the units of the explorers: [[x, y], ...]."""
+    from . import molecules, viz
+
+    return [[round(40 * x, 1), round(-40 * y, 1)] for x, y in viz.places(molecules.to_molecule(graph, row))]
+
+
+def _names():
+    """The atom types with a real minus sign."""
+    from . import molecules
+
+    return [name.replace("-", "\u2212") for name in molecules.ATOMS]
+
+
 def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.", title="One molecule, many orders"):
     """Choose a molecule, change the order of its atoms: drawing, bond matrix, free valences and parents together.
 
     smiles: list of SMILES of `hybridlib.molecules`' alphabet, each of at most 24 atoms, all different. alt: a sentence
     on the drawing. `ValueError` for anything else, or what `molecules.from_smiles` refuses.
     """
-    from . import molecules, viz
+    from . import molecules
 
-    if len(alt.split()) < 3:
-        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the drawing shows")
+    _check_alt(alt)
     graph = molecules.from_smiles(smiles)
     if len(set(smiles)) < len(smiles):
         raise ValueError(f"smiles={list(smiles)} must differ")
     if int(graph.sizes.max()) > MOST_ATOMS:
         raise ValueError(f"{smiles[int(graph.sizes.argmax())]!r} has more than {MOST_ATOMS} atoms, too many to show")
-    shown = []
+    shown, names = [], _names()
     for row, text in enumerate(smiles):
         n = int(graph.sizes[row])
         codes = graph.atoms[row, :n].tolist()
         shown.append(
             {
                 "smiles": text,
-                "names": [molecules.ATOMS[code].replace("-", "\u2212") for code in codes],
+                "names": [names[code] for code in codes],
                 "codes": codes,
                 "free": graph.free_valence[row, :n].tolist(),
                 "bonds": graph.bonds[row, :n, :n].tolist(),
-                "places": [
-                    [round(40 * x, 1), round(-40 * y, 1)] for x, y in viz.places(molecules.to_molecule(graph, row))
-                ],
+                "places": _places(graph, row),
             }
         )
     return Explorer("molecule_explorer", {"title": title, "alt": alt, "molecules": shown})
@@ -405,10 +421,9 @@ def generation_explorer(
     traces: lists of dicts as `graphaf.GraphAF.sample(trace=...)` fills them, one list a molecule. labels: their names
     in the menu. alt: a sentence on the drawing. `ValueError` for anything else.
     """
-    from . import molecules, viz
+    from . import molecules
 
-    if len(alt.split()) < 3:
-        raise ValueError(f"alt={alt!r} is too short: say in a sentence what the drawing shows")
+    _check_alt(alt)
     if not traces or not all(isinstance(trace, (list, tuple)) and trace for trace in traces):
         raise ValueError("traces must be a list of traces, each a list with at least one decision")
     labels = [f"number {i + 1}" for i in range(len(traces))] if labels is None else [str(label) for label in labels]
@@ -436,8 +451,13 @@ def generation_explorer(
             if step["j"] is not None:
                 bonds[0, step["i"], step["j"]] = bonds[0, step["j"], step["i"]] = step["chosen"]
         graph = molecules.Graph(torch.tensor([atoms]), bonds)
-        places = [[round(40 * x, 1), round(-40 * y, 1)] for x, y in viz.places(molecules.to_molecule(graph))]
-        shown.append({"label": label, "smiles": molecules.to_smiles(graph)[0], "places": places, "steps": steps})
-    names = [name.replace("-", "\u2212") for name in molecules.ATOMS]
-    data = {"title": title, "alt": alt, "names": names, "valence": molecules.VALENCE.tolist(), "traces": shown}
+        smiles = molecules.to_smiles(graph)[0]
+        shown.append({"label": label, "smiles": smiles, "places": _places(graph, 0), "steps": steps})
+    data = {
+        "title": title,
+        "alt": alt,
+        "names": _names(),
+        "valence": molecules.VALENCE.tolist(),
+        "traces": shown,
+    }
     return Explorer("generation_explorer", data)

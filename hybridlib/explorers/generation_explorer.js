@@ -17,13 +17,9 @@ export const rules = { grown };
 const LOOK = `
 .growth { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.1fr); gap: 1rem 1.4rem; align-items: center; }
 .growth svg { display: block; width: 100%; max-width: 24rem; margin: 0 auto; }
-.bond { stroke: currentColor; stroke-opacity: .6; stroke-width: 2.2; stroke-linecap: round; }
 .bond.new { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3.2; }
 .bond.none { stroke: var(--blue); stroke-opacity: 1; stroke-width: 1.6; stroke-dasharray: 2 6; }
 .bond.rejected { stroke: var(--orange); stroke-opacity: 1; stroke-dasharray: 7 5; }
-.atom circle { fill: var(--page); stroke: currentColor; stroke-opacity: .5; stroke-width: 1.4; }
-.atom text { font-size: 15px; font-weight: 650; fill: currentColor; text-anchor: middle; }
-.atom .place { font-size: 12px; font-weight: 500; }
 .atom.asked circle { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3; }
 .atom.over circle { stroke: var(--orange); stroke-opacity: 1; stroke-width: 3; stroke-dasharray: 5 3; }
 .outcomes { width: 100%; border-collapse: collapse; font-size: .875em; font-variant-numeric: tabular-nums; }
@@ -63,22 +59,9 @@ export default {
       const rejected = step.drawn !== step.chosen;
       const spots = places.length ? places : [[0, 0]];
       const [xs, ys] = [0, 1].map((k) => spots.map((place) => place[k]));
-      const edge = (v, from, least) => {
-        const [low, high] = [Math.min(...v) - 30, Math.max(...v) + 30];
-        const size = Math.max(high - low, least);
-        return [(low + high - size) / 2, size];
-      };
-      const [[left, width], [top, height]] = [edge(xs, 0, 240), edge(ys, 0, 140)];
-      picture.setAttribute("viewBox", [left, top, width, height].map((v) => v.toFixed(1)).join(" "));
+      picture.setAttribute("viewBox", viewBox([xs, ys], 30, [240, 140]));
 
-      const strokes = (i, j, order, kind) => range(Math.max(order, 1)).map((k) => {
-        const [dx, dy] = [xs[j] - xs[i], ys[j] - ys[i]];
-        const shift = ((k - (Math.max(order, 1) - 1) / 2) * 7) / (Math.hypot(dx, dy) || 1);
-        return svg("line", {
-          class: `bond ${kind}`, x1: (xs[i] - dy * shift).toFixed(1), y1: (ys[i] + dx * shift).toFixed(1),
-          x2: (xs[j] - dy * shift).toFixed(1), y2: (ys[j] + dx * shift).toFixed(1),
-        });
-      });
+      const strokes = (i, j, order, kind) => bondLines([xs, ys], i, j, Math.max(order, 1), kind); // "no bond": one line
       const isNew = ([i, j]) => i === step.i && j === step.j;
       const lines = bonds.flatMap((bond) => strokes(...bond, isNew(bond) ? "new" : ""));
       if (step.j !== null && rejected) lines.push(...strokes(step.i, step.j, step.drawn, "rejected"));

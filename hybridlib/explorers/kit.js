@@ -111,6 +111,27 @@ function slider(name, [min, max], step, digits, set) {
   return { node: h("label", {}, h("span", {}, name), h("span", { class: "control" }, input, output)), show };
 }
 
+// For molecules: the lines of a bond, one a unit of its order, and the viewBox around atoms, no smaller than `least`.
+function bondLines([xs, ys], i, j, order, kind) {
+  const [dx, dy] = [xs[j] - xs[i], ys[j] - ys[i]];
+  return range(order).map((k) => {
+    const shift = ((k - (order - 1) / 2) * 7) / (Math.hypot(dx, dy) || 1);
+    return svg("line", {
+      class: `bond ${kind}`, x1: (xs[i] - dy * shift).toFixed(1), y1: (ys[i] + dx * shift).toFixed(1),
+      x2: (xs[j] - dy * shift).toFixed(1), y2: (ys[j] + dx * shift).toFixed(1),
+    });
+  });
+}
+
+function viewBox([xs, ys], margin, least) {
+  const [[left, width], [top, height]] = [xs, ys].map((v, k) => {
+    const [low, high] = [Math.min(...v) - margin, Math.max(...v) + margin];
+    const size = Math.max(high - low, least[k]);
+    return [(low + high - size) / 2, size];
+  });
+  return [left, top, width, height].map((v) => v.toFixed(1)).join(" ");
+}
+
 // A row of a table of numbers; its cell is kept in `cells` under `key`.
 function numberRow(cells, key, name, note) {
   cells[key] = h("td", {});

@@ -35,13 +35,9 @@ export const rules = { permuted, shuffled, bfsOrder, measure };
 const LOOK = `
 .chem { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.25fr); gap: 1rem 1.4rem; align-items: center; }
 .chem svg { display: block; width: 100%; max-width: 26rem; margin: 0 auto; }
-.bond { stroke: currentColor; stroke-opacity: .6; stroke-width: 2.2; stroke-linecap: round; }
 .bond.tree { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3; }
 .bond.ring { stroke-dasharray: 6 4; }
 .atom { cursor: pointer; }
-.atom circle { fill: var(--page); stroke: currentColor; stroke-opacity: .5; stroke-width: 1.4; }
-.atom text { font-size: 15px; font-weight: 650; fill: currentColor; text-anchor: middle; }
-.atom .place { font-size: 12px; font-weight: 500; }
 .atom.here circle { fill: var(--blue); stroke: var(--blue); }
 .atom.here text { fill: var(--page); }
 .atom:focus-visible { outline: none; }
@@ -125,24 +121,11 @@ export default {
       const { names, codes, free, places, bonds, parents, breadthFirst, bandwidth } = current();
       const n = names.length;
       const [xs, ys] = [0, 1].map((k) => places.map((place) => place[k]));
-      const box = [Math.min(...xs) - 34, Math.min(...ys) - 34, Math.max(...xs) + 34, Math.max(...ys) + 34];
-      const [width, height] = [Math.max(box[2] - box[0], 240), Math.max(box[3] - box[1], 120)];
-      picture.setAttribute("viewBox", [(box[0] + box[2] - width) / 2, (box[1] + box[3] - height) / 2, width, height].map((v) => v.toFixed(1)).join(" "));
+      picture.setAttribute("viewBox", viewBox([xs, ys], 34, [240, 120]));
       picture.setAttribute("aria-label", `${alt} Shown: ${molecules[now.molecule].smiles}, ${now.name}. Arrow keys go from atom to atom.`);
 
-      const lines = [];
-      for (const i of range(n)) for (const j of range(i)) if (bonds[i][j]) {
-        const [dx, dy] = [xs[j] - xs[i], ys[j] - ys[i]];
-        const far = Math.hypot(dx, dy) || 1;
-        for (const k of range(bonds[i][j])) {
-          const shift = (k - (bonds[i][j] - 1) / 2) * 7;
-          const [sx, sy] = [(-dy / far) * shift, (dx / far) * shift];
-          lines.push(svg("line", {
-            class: `bond ${parents[i] === j ? "tree" : "ring"}`,
-            x1: (xs[i] + sx).toFixed(1), y1: (ys[i] + sy).toFixed(1), x2: (xs[j] + sx).toFixed(1), y2: (ys[j] + sy).toFixed(1),
-          }));
-        }
-      }
+      const lines = range(n).flatMap((i) => range(i).flatMap((j) =>
+        bondLines([xs, ys], i, j, bonds[i][j], parents[i] === j ? "tree" : "ring")));
       atoms = range(n).map((t) => svg("g", {
         class: "atom", role: "button", tabindex: -1, "aria-label": describe(t),
         onpointerenter: () => choose(t), onfocus: () => choose(t), onclick: () => choose(t, true),
