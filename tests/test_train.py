@@ -256,6 +256,7 @@ def test_resumed_training_is_the_same_to_the_bit(tmp_path, kind, optimizer):
 
 
 KILLED = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C, and so its children
 big = net(hidden=5000)  # the file takes longer to write than an epoch to compute
 train.fit(big, x, square, epochs=100000, progress=False, checkpoint=sys.argv[1], **settings)
 """
