@@ -221,13 +221,20 @@ class Molecules:
 
 
 # name -> (atom types, most heavy atoms, molecules in valid and in test)
-_GRAPHS = {"smiles": (4, 12, 1000), "qm9": (8, 9, 10_000), "zinc_smiles": (17, 38, 10_000), "moses": (11, 27, 10_000)}
+GRAPHS = {"smiles": (4, 12, 1000), "qm9": (8, 9, 10_000), "zinc_smiles": (17, 38, 10_000), "moses": (11, 27, 10_000)}
 _ONLY_GRAPHS = {
     "qm9": "133,885 molecules of at most 9 heavy atoms C, N, O, F: Ramakrishnan et al. 2014 (CC0). Shuffled; 113,885 / "
     "10,000 / 10,000",
     "moses": "1,584,663 drug-like molecules without charges, the training set of MOSES: Polykovskiy et al. 2020, from "
     "ZINC (MIT licence). Shuffled; 1,564,663 / 10,000 / 10,000",
 }
+
+
+def strings(name):
+    """The molecules of one of the sets of `graphs`, as SMILES in the spelling and the sequence of its file."""
+    if name not in GRAPHS:
+        raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(GRAPHS)}")
+    return {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
 
 
 def graphs(name, *, rows=None):
@@ -239,11 +246,9 @@ def graphs(name, *, rows=None):
     """
     from . import molecules  # needs RDKit, which only this set asks for
 
-    if name not in _GRAPHS:
-        raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(_GRAPHS)}")
-    A, N, held_out = _GRAPHS[name]
-    strings = {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
-    train, valid, test = _divided(strings, held_out)
+    found = strings(name)
+    A, N, held_out = GRAPHS[name]
+    train, valid, test = _divided(found, held_out)
     parts = [molecules.from_smiles(part.tolist(), A=A, N=N) for part in (train[:rows], valid, test)]
     return Molecules(*parts, A)
 
@@ -329,9 +334,9 @@ def _mnist5k():
 
 def _text(name, shape):
     """A set of strings -> Data with its alphabet: the characters that occur, sorted."""
-    strings = _smiles() if name == "smiles" else _zinc()
-    alphabet = Alphabet("".join(sorted(set("".join(strings)))))
-    parts = [alphabet.encode(part.tolist(), *shape) for part in _divided(strings, _GRAPHS[name][2])]
+    found = strings(name)
+    alphabet = Alphabet("".join(sorted(set("".join(found)))))
+    parts = [alphabet.encode(part.tolist(), *shape) for part in _divided(found, GRAPHS[name][2])]
     return Data(*parts, None, None, None, shape=shape, levels=len(alphabet), alphabet=alphabet)
 
 

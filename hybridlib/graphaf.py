@@ -345,7 +345,7 @@ class Growth:
         self.valence = VALENCE.to(place)
         self.atoms = torch.zeros(B, N, dtype=torch.long, device=place)
         self.bonds = torch.zeros(B, N, N, dtype=torch.long, device=place)
-        self.within = ((1 - torch.eye(N, device=place)) * FAR).long().expand(B, N, N).clone()
+        self.within = ((1 - torch.eye(N, device=place)) * FAR).to(torch.int8).expand(B, N, N).clone()
         lonely = [model.rgcn.embed.weight]  # embeddings of atoms without bonds, after each layer
         types = torch.arange(model.A + 1, device=place)
         for layer in range(len(model.rgcn.layers)):
@@ -388,7 +388,7 @@ class Growth:
         """Decide the bonds of atom i to the atoms that may still have one, side by side."""
         model, start = self.model, self.first[alive].clone()
         first = torch.full((len(self.atoms),), i, device=alive.device)  # first neighbour of atom i
-        reach = torch.full((len(self.atoms), model.N), FAR, device=alive.device)  # distances from atom i
+        reach = torch.full_like(self.within[:, 0], FAR)  # distances from atom i
         for ahead in range(int((i - start).max()) if i else 0):
             here = start + ahead < i
             rows, p = alive[here], start[here]
@@ -406,7 +406,7 @@ class Growth:
                 allowed = possible if model.masked else allowed
             theta = model._bond_theta(
                 self.x[rows], self.h[-1][rows, i], self.h[-1][rows, j], free_new=free_new, free_other=free_other,
-                i=torch.full_like(j, i), j=j, first=p, distance=reach[rows, j].clamp(max=FAR),
+                i=torch.full_like(j, i), j=j, first=p, distance=reach[rows, j].clamp(max=FAR).long(),
             )  # fmt: skip
             chosen = self.choose(model.bond_output, theta, allowed, possible, rows, i=i, j=j)
             bonded = chosen > 0
@@ -437,11 +437,12 @@ class Growth:
             changed = around if layer else changed
             needed = (around | (linked & changed[:, None]).any(-1)) if layer else around
             place_in = needed.flatten().cumsum(0).view_as(needed) - 1
+            b, v = needed.nonzero().unbind(1)
+            h = self.h[layer][rows[b], v]
             b, v = changed.nonzero().unbind(1)
             own = place_in[b, v]
             heard = place_in[b] * (R + 1) + bonds[b, v]
             flat, starts = _bags(torch.cat([own[:, None] * (R + 1), heard], 1), F.pad(linked[b, v], (1, 0), value=True))
-            h = self.h[layer][rows, : i + 1][needed]
             self.h[layer + 1][rows[b], v] = rgcn.gather(layer, h, own, flat, starts)
 
     def refresh(self, rows: Tensor, i: int, first: Tensor) -> None:

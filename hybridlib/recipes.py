@@ -10,6 +10,7 @@ Weights and settings are chosen on the validation rows.
 
 import datetime
 import functools
+import importlib.util
 import json
 import math
 import os
@@ -25,7 +26,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from . import __version__, datasets, train
 from .dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
 from .flows import iaf
-from .graphaf import GraphAF
+from .graphaf import READINGS, GraphAF
 from .made import MADE, Mixture, Pool, random_orders
 from .outputs import LogisticMixture
 from .pixelcnn import PixelCNN
@@ -209,6 +210,11 @@ def zinc_categorical(data=None, *, folder=FOLDER, **options):
     return _graphaf("zinc_categorical", "zinc_smiles", data, folder, reading="categorical", **options)
 
 
+def zinc_masked(data=None, *, folder=FOLDER, **options):
+    """The exact reading with valences inside the likelihood: every sample is valid."""
+    return _graphaf("zinc_masked", "zinc_smiles", data, folder, masked=True, **options)
+
+
 def qm9_exact(data=None, *, folder=FOLDER, **options):
     """GraphAF on QM9, trained on the exact probability of Gaussians and argmax; about ten minutes on one core."""
     return _graphaf("qm9_exact", "qm9", data, folder, **options)
@@ -222,6 +228,11 @@ def qm9_flow(data=None, *, w=0.5, folder=FOLDER, **options):
 def qm9_categorical(data=None, *, folder=FOLDER, **options):
     """The same with softmax decisions."""
     return _graphaf("qm9_categorical", "qm9", data, folder, reading="categorical", **options)
+
+
+def qm9_masked(data=None, *, folder=FOLDER, **options):
+    """The same with valences inside the likelihood."""
+    return _graphaf("qm9_masked", "qm9", data, folder, masked=True, **options)
 
 
 def _graphaf(
@@ -239,9 +250,6 @@ def _graphaf(
         torch.manual_seed(0)
         model = GraphAF(**network)
 
-    def under(model, atoms, bonds, temperature=1.0):
-        return model.log_prob(molecules.Graph(atoms, bonds), temperature=temperature)
-
     generator = torch.Generator().manual_seed(0)
 
     def bound(model, atoms, bonds):
@@ -252,14 +260,14 @@ def _graphaf(
 
     def score():
         by_temperature = {
-            T: -nats(data.valid[:2000], functools.partial(under, temperature=T)).mean().item()
+            T: -nats(data.valid[:2000], functools.partial(_exact, temperature=T)).mean().item()
             for T in (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
         }
         best = min(by_temperature, key=by_temperature.get)
         for part in "valid", "test":
             graph = getattr(data, part)
-            yield part, _nats(nats(graph, under))
-        yield "test_at_best_temperature", _nats(nats(data.test, functools.partial(under, temperature=best)))
+            yield part, _nats(nats(graph, _exact))
+        yield "test_at_best_temperature", _nats(nats(data.test, functools.partial(_exact, temperature=best)))
         if reading != "categorical":
             yield "test_bound", _nats(nats(data.test, bound))
         yield "temperatures", {str(T): round(value, 4) for T, value in by_temperature.items()}
@@ -267,26 +275,128 @@ def _graphaf(
         sizes = data.test.sizes.double()
         buckets = [int(sizes.quantile(q)) for q in (0.1, 0.5, 0.9)]
         yield "data_size", {"mean": round(sizes.mean().item(), 3)}
+        drawn = {}
         for label, T, check in (
             ("samples", 1.0, None), ("samples_best_temperature", best, None), ("samples_checked", 1.0, "reject"),
             ("samples_paper", 0.7, None),
         ):  # fmt: skip
             graph = model.sample(samples, temperature=T, check=check, generator=torch.Generator().manual_seed(0))
             found = metrics.quality(graph, known=known, buckets=buckets)
+            drawn[label] = graph
             yield label, {"temperature": T, "check": check, **found, "examples": molecules.to_smiles(graph[:10])}
+        graph = drawn["samples"]
+        yield (
+            "sizes",
+            {
+                name: (torch.bincount(part.sizes, minlength=network["N"] + 1) / len(part)).round(decimals=5).tolist()
+                for name, part in (("samples", graph), ("data", data.test))
+            },
+        )
+        valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(data.test)
+        if len(valid) > 1:
+            yield "properties", metrics.compare(valid, real)
+            yield "scaffolds", {"samples": metrics.scaffolds(valid), "data": metrics.scaffolds(real)}
+            if importlib.util.find_spec("fcd_torch"):  # an optional package
+                yield "fcd", round(metrics.fcd(valid, real), 3)
 
     batches = portions(data.train.atoms, data.train.bonds, rows=rows, batch_size=training["batch_size"])
     settings = {**network, "rows_per_epoch": rows, "samples": samples}
     return single(
-        name, source, data, model, batches, settings, training, folder, score,
-        loss=lambda model, atoms, bonds: model.objective(molecules.Graph(atoms, bonds)),
-        validate=lambda model: -nats(data.valid[:1000], under, model).mean().item(),
+        name, source, data, model, batches, settings, training, folder, score, loss=_objective,
+        validate=lambda model: -nats(data.valid[:1000], _exact, model).mean().item(),
     )  # fmt: skip
+
+
+def _exact(model: GraphAF, atoms: Tensor, bonds: Tensor, temperature: float = 1.0) -> Tensor:
+    from .molecules import Graph  # needs RDKit
+
+    return model.log_prob(Graph(atoms, bonds), temperature=temperature)
+
+
+def _objective(model: GraphAF, atoms: Tensor, bonds: Tensor) -> Tensor:
+    from .molecules import Graph  # needs RDKit
+
+    return model.objective(Graph(atoms, bonds))
+
+
+def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=FOLDER):
+    """The price of dequantization on graphs: three readings of one network, by seeds, on the book's own molecules."""
+    from . import metrics, molecules  # need RDKit
+
+    data = data or datasets.graphs("smiles")
+    training = {"epochs": epochs, "batch_size": 64, "lr": 3e-3, "schedule": "cosine", "ema": 0.999}
+    network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": 3, "w": 0.9}
+    known, test, found = molecules.to_smiles(data.train), (data.test.atoms, data.test.bonds), {}
+
+    for reading in READINGS:
+        for seed in range(seeds):
+            model, run = _grown(
+                f"graph_readings_{reading}", data, seed, folder, training, network | {"reading": reading}
+            )
+            entry = {"seed": seed, "nll": -train.evaluate(model, test, _exact).mean().item()}
+            if reading != "categorical":
+                generator = torch.Generator().manual_seed(seed)
+                with torch.no_grad():
+                    entry["bound"] = -model.elbo(data.test, generator=generator).mean().item()
+            drawn = model.sample(samples, generator=torch.Generator().manual_seed(seed))
+            quality = metrics.quality(drawn, known=known)
+            entry |= {key: quality[key]["value"] for key in ("valid", "unique", "novel", "size")}
+            entry = {key: round(value, 4) for key, value in entry.items()} | {"cpu_seconds": run["cpu_seconds"]}
+            found.setdefault(reading, []).append(entry)
+    sizes = {"data_size": round(data.test.sizes.double().mean().item(), 3), "samples": samples}
+    settings = {**network, **training}
+    return model, {**_head("graph_readings"), "settings": settings, **sizes, "readings": found}
+
+
+def small_universe(data=None, *, n=6, epochs=100, H=128, folder=FOLDER):
+    """Three readings of one network, trained on every molecule of at most n atoms: exact distances to the truth."""
+    from . import molecules, universe  # need RDKit
+
+    strict, possible = (
+        [text for k in range(1, n + 1) for text in universe.molecules(k, strict=strict)] for strict in (True, False)
+    )
+    graph = molecules.from_smiles(strict, A=4, N=n)
+    data = datasets.Molecules(graph, graph, graph, 4)
+    training = {"epochs": epochs, "batch_size": 64, "lr": 3e-3, "schedule": "cosine", "ema": 0.999}
+    network, found = {"A": 4, "N": n, "H": H, "layers": 3, "w": 0.9}, {}
+    for reading in READINGS:
+        model, run = _grown(f"small_universe_{reading}", data, 0, folder, training, network | {"reading": reading})
+        exact = universe.compare(model, strict, possible=possible)
+        found[reading] = {key: round(value, 5) for key, value in exact.items()} | {"cpu_seconds": run["cpu_seconds"]}
+    counts = {"molecules": len(strict), "possible": len(possible)}
+    return model, {**_head("small_universe"), "settings": {**network, **training}, **counts, "readings": found}
+
+
+def round_trips(data=None, *, names=("smiles", "qm9", "zinc_smiles", "moses"), folder=FOLDER):
+    """Text -> graphs -> text for every molecule of some sets: how many there are, and which do not come back."""
+    from . import metrics  # needs RDKit
+
+    found = {}
+    for name in names:
+        A, N, _ = datasets.GRAPHS[name]
+        clock, strings = _clock(), datasets.strings(name)
+        found[name] = {"molecules": len(strings), "lost": metrics.lost(strings, A=A, N=N), **clock()}
+    return None, {**_head("round_trips"), "sets": found}
+
+
+def _grown(name, data, seed, folder, training, network):
+    """Train one small GraphAF, or read it where it is finished -> (model, its part of the record)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = GraphAF(**network)
+
+    def validate(model):
+        return -train.evaluate(model, (data.valid.atoms, data.valid.bonds), _exact).mean().item()
+
+    path = Path(folder) / f"{name}_{seed}.safetensors"
+    batches = portions(data.train.atoms, data.train.bonds, rows=len(data.train), batch_size=training["batch_size"])
+    return model, _trained(model, data, batches, _objective, validate, training, seed, {**network, **training}, path)
 
 
 RECIPES = (
     static_mnist, made_dna, mushrooms, nltcs, plants, static_vae, static_transformer, zinc_smiles,
-    mnist_uniform, mnist_variational, zinc_exact, zinc_flow, zinc_categorical, qm9_exact, qm9_flow, qm9_categorical,
+    mnist_uniform, mnist_variational, zinc_exact, zinc_flow, zinc_categorical, zinc_masked, qm9_exact, qm9_flow,
+    qm9_categorical, qm9_masked, graph_readings, small_universe, round_trips,
 )  # fmt: skip
 
 
@@ -441,22 +551,29 @@ def single(name, source, data, model, batches, network, training, folder, score,
 
 
 def _record(name, source, data, settings, models, scores, runs, evaluation):
-    """What every record begins with; runs are the trainings, evaluation the seconds that came after them."""
+    """The record of trained models; runs are the trainings, evaluation the seconds that came after them."""
     rows = {part: len(getattr(data, part)) for part in ("train", "valid", "test")}
     if isinstance(data.train, Tensor):  # graphs have no fixed number of variables
         rows = {"D": data.train.shape[1], **rows}
     return {
-        "name": name,
-        "command": f"python -m hybridlib.recipes {name}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": _hardware(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "hybridlib": __version__},
+        **_head(name),
         "data": {"name": source, "about": datasets.about(source), **rows},
         "seeds": [run["seed"] for run in runs],
         "settings": settings,
         "parameters": sum(p.numel() for model in models for p in model.parameters()),
         **scores,
         **{key: round(took + sum(run[key] for run in runs), 1) for key, took in evaluation.items()},
+    }
+
+
+def _head(name):
+    """What every record begins with: how to get it, and where it comes from."""
+    return {
+        "name": name,
+        "command": f"python -m hybridlib.recipes {name}",
+        "date": datetime.date.today().isoformat(),
+        "hardware": _hardware(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "hybridlib": __version__},
     }
 
 
@@ -560,8 +677,8 @@ def main(name: str = "", *options: str) -> None:
     record["command"] = " ".join([record["command"], *(f"{key}={value}" for key, value in settings.items())])
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
-    test = record["test"]
-    print(f"{name}: test {test['nll']:.3f} +- {test['se']:.3f} nats; wrote {path}")
+    test = record.get("test")
+    print(f"{name}: test {test['nll']:.3f} +- {test['se']:.3f} nats; wrote {path}" if test else f"{name}: wrote {path}")
 
 
 if __name__ == "__main__":

@@ -126,18 +126,23 @@ def log_prob(model, smiles: Sequence[str], *, at_once: int = 2000) -> Tensor:
     return torch.stack([part.logsumexp(0) for part in parts])
 
 
-def compare(model, smiles: Sequence[str]) -> dict[str, float]:
+def compare(model, smiles: Sequence[str], *, possible: Sequence[str] = ()) -> dict[str, float]:
     """A model beside the uniform distribution on some molecules, without sampling error.
 
     kl        KL(uniform || model), nats: 0 if and only if they are the same
     outside   probability of anything else, valid or not
     coverage  share of the molecules that as many draws as there are molecules are expected to show at least once
     ideal     what the uniform distribution would show: about 1 - 1/e
+    invalid   only where ``possible`` lists every valid molecule that the model could draw: probability of the rest
     """
     log_p, n = log_prob(model, smiles), len(smiles)
-    return {
+    result = {
         "kl": (-math.log(n) - log_p.mean()).item(),
         "outside": 1 - log_p.exp().sum().item(),
         "coverage": (1 - (1 - log_p.exp()) ** n).mean().item(),
         "ideal": 1 - (1 - 1 / n) ** n,
     }
+    if possible:
+        others = sorted(set(possible) - set(smiles))
+        result["invalid"] = result["outside"] - log_prob(model, others).exp().sum().item()
+    return result

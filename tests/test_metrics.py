@@ -1,5 +1,7 @@
 """Measures of generated molecules, against molecules whose answers are known."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -46,10 +48,27 @@ def test_properties_of_known_molecules():
     assert found["logP"][0] < 0 < found["logP"][1] and ((found["QED"] > 0) & (found["QED"] < 1)).all()
 
 
-def test_reconstruction():
-    graph = from_smiles(GOOD)
-    assert metrics.reconstruction(graph, GOOD) == 1
-    assert metrics.reconstruction(graph, ["CCO", "CCO", "c1ccccc1", "CCO"]) == 0.75
+def test_lost_molecules_are_named():
+    smiles = ["OCC", "CC.O", "F[C@H](O)C", "C[N+](C)(C)C", "c1ccccc1", "C(C"]
+    assert metrics.lost(smiles) == ["CC.O", "C(C"]
+    assert metrics.lost(smiles, A=4, at_once=2) == ["CC.O", "C[N+](C)(C)C", "C(C"]
+    assert metrics.lost(["CCO", "CCCO"], N=3) == ["CCCO"]
+
+
+def test_a_repaired_molecule_is_lost(monkeypatch):
+    monkeypatch.setattr(metrics, "to_smiles", lambda graph: ["CCO", None])
+    assert metrics.lost(["OCC", "CC"]) == ["CC"]
+
+
+def test_properties_of_two_sets_side_by_side():
+    one, other = ["CCO", "CCCO", "CCCCO", "CCCCCO"], ["CO", "CCO", "CCCO", "CCCCO"]
+    found = metrics.compare(one, other, bins=4)
+    assert list(found) == ["logP", "QED", "weight"]
+    for part in found.values():
+        assert len(part["edges"]) == 5 and sum(part["samples"]) == pytest.approx(1) == sum(part["reference"])
+    assert found["weight"]["distance"] == pytest.approx(14.03, abs=0.05), "one CH2 more"
+    assert found["weight"]["samples"] == [0, 0.25, 0.25, 0.5], "the heaviest lies beyond the edges"
+    assert metrics.compare(one, one)["QED"]["distance"] == 0
 
 
 def test_nothing_to_measure():
@@ -57,3 +76,16 @@ def test_nothing_to_measure():
     for call in (lambda: metrics.quality(empty), lambda: metrics.scaffolds([]), lambda: metrics.bootstrap([])):
         with pytest.raises(ValueError, match="nothing to measure"):
             call()
+
+
+def test_frechet_chemnet_distance():
+    alcohols = ["C" * k + "O" for k in range(1, 9)]
+    acids = ["C" * k + "C(=O)O" for k in range(1, 9)]
+    assert metrics.fcd(alcohols, alcohols) == pytest.approx(0, abs=1e-3)
+    assert metrics.fcd(alcohols, acids) > 1
+
+
+def test_the_distance_names_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcd_torch", None)
+    with pytest.raises(ImportError, match="pip install fcd_torch"):
+        metrics.fcd(["C"], ["C"])

@@ -119,6 +119,15 @@ def test_comparison_with_the_uniform_distribution():
     assert found["coverage"] == pytest.approx(1 - (5 / 6) ** 3) and found["ideal"] == pytest.approx(1 - (2 / 3) ** 3)
 
 
+def test_the_rest_is_invalid():
+    smiles, possible = ["C", "N", "O"], ["C", "N", "O", "CC", "CO"]
+    found = universe.compare(Uniform(), smiles, possible=possible)
+    assert found["outside"] == pytest.approx(3 / 6) and found["invalid"] == pytest.approx(
+        3 / 6 - 1 / 6 - 2 / 6, abs=1e-6
+    )
+    assert "invalid" not in universe.compare(Uniform(), smiles)
+
+
 def test_all_molecules_of_a_masked_model_sum_to_one():
     net = shaken(GraphAF(4, 3, H=8, masked=True))
     everything = [smiles for n in (1, 2, 3) for smiles in universe.molecules(n, strict=False)]
