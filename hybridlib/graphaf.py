@@ -52,8 +52,9 @@ class GraphAF(nn.Module):
         self.atom_output, self.bond_output = make(A + 1), make(4)
         self.rgcn = RGCN(A, H, layers)
         # of a sub-graph: the sum over its atoms, over those that may still be bonded, the first of these, the last atom
-        self.summary = nn.Linear(4 * H, H)
-        self.size = nn.Embedding(N + 1, H)
+        # normalized, each sub-graph by itself: sums grow with the molecule, and would drown its size
+        self.summary, self.norm = nn.Linear(4 * H, H), nn.LayerNorm(H)
+        self.size, self.mix = nn.Embedding(N + 1, H), mlp(H, 2 * H, H)
         self.atom_head = mlp(H, H, self.atom_output.P)
         # of a bond: both atoms, their free valences, their places, their distance in bonds
         self.new, self.other = nn.Linear(H, H, bias=False), nn.Linear(H, H, bias=False)
@@ -66,7 +67,8 @@ class GraphAF(nn.Module):
     # What the network sees, the same when it scores and when it draws; x (..., H) sums up a sub-graph.
 
     def _summary(self, everything: Tensor, open_: Tensor, first: Tensor, last: Tensor, size: Tensor) -> Tensor:
-        return self.summary(torch.cat([everything, open_, first, last], -1)) + self.size(size)
+        x = self.norm(self.summary(torch.cat([everything, open_, first, last], -1))) + self.size(size)
+        return x + self.mix(x.relu())
 
     def _atom_theta(self, x: Tensor) -> Tensor:
         return self.atom_head(x.relu())

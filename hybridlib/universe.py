@@ -119,11 +119,16 @@ def log_prob(model, smiles: Sequence[str], *, at_once: int = 2000) -> Tensor:
     ``model`` has log_prob(graph) -> (B,), and N and A, its largest size and its number of atom types. Ways that it
     excludes (-inf) add nothing.
     """
-    ways = [sequences(text, A=model.A, N=model.N) for text in smiles]
+    ways = [_ways(text, model.A, model.N) for text in smiles]
     atoms, bonds = (torch.cat([getattr(way, part) for way in ways]) for part in ("atoms", "bonds"))
     each = [model.log_prob(Graph(a, b)) for a, b in zip(atoms.split(at_once), bonds.split(at_once))]
     parts = torch.cat(each).double().cpu().split([len(way) for way in ways])
     return torch.stack([part.logsumexp(0) for part in parts])
+
+
+@functools.lru_cache(maxsize=100_000)  # several models are asked about the same molecules
+def _ways(text: str, A: int, N: int) -> Graph:
+    return sequences(text, A=A, N=N)
 
 
 def compare(model, smiles: Sequence[str], *, possible: Sequence[str] = ()) -> dict[str, float]:

@@ -9,7 +9,7 @@ import torch
 from shaken import rng, shaken
 
 from hybridlib import train
-from hybridlib.graphaf import CHECKS, FAR, READINGS, GraphAF, distances
+from hybridlib.graphaf import CHECKS, FAR, READINGS, GraphAF, Growth, distances
 from hybridlib.molecules import VALENCE, Graph, bfs_order, from_smiles, in_bfs_order, to_smiles
 
 MOLECULES = [
@@ -19,8 +19,11 @@ MOLECULES = [
 KINDS = [(reading, masked) for reading in READINGS for masked in (False, True)]
 
 
-def model(reading="exact", masked=False, *, A=4, N=12, seed=0, **options):
-    return shaken(GraphAF(A, N, H=12, reading=reading, masked=masked, **options), seed=seed)
+def model(reading="exact", masked=False, *, A=4, N=12, seed=0, scale=1.0, **options):
+    net = shaken(GraphAF(A, N, H=12, reading=reading, masked=masked, **options), seed=seed, scale=scale)
+    with torch.no_grad():
+        net.mix[-1].weight *= 0.1  # three wild layers in a row would make every decision certain
+    return net
 
 
 def all_graphs(A, N):
@@ -103,6 +106,20 @@ def slow_log_prob(model, graph):
     return total
 
 
+class Told(Growth):
+    """Grows the molecules that it is told to, and sums up what the decisions of the sampler say of them."""
+
+    def __init__(self, model, graph):
+        self.told, self.total = graph, torch.zeros(len(graph), dtype=torch.float64)
+        super().__init__(model, len(graph), 1.0, None, None, None)
+
+    def choose(self, output, theta, allowed, possible, rows, *, i, j=None):
+        chosen = self.told.atoms[rows, i] if j is None else self.told.bonds[rows, i, j].long()
+        log_p = self.model._distribution(output, theta, allowed, 1.0).log_prob(chosen)
+        self.total[rows] += torch.where(allowed.sum(-1) > 1, log_p, 0)
+        return chosen
+
+
 @pytest.mark.parametrize("reading, masked", KINDS)
 class TestReading:
     def test_probabilities_of_all_sequences_sum_to_one(self, reading, masked):
@@ -118,6 +135,12 @@ class TestReading:
         slow = torch.stack([slow_log_prob(net, graph[row]) for row in range(len(graph))])
         assert torch.allclose(net.log_prob(graph), slow, atol=1e-9)
 
+    @torch.no_grad()
+    def test_growing_molecules_are_seen_like_whole_ones(self, reading, masked):
+        net, graph = model(reading, masked), from_smiles([*MOLECULES, *["CC1CCCC1"] * 20], A=4, N=12)
+        graph = graph.permute(bfs_order(graph, generator=rng(4)))
+        assert torch.allclose(Told(net, graph).total, net.log_prob(graph), atol=1e-9)
+
     def test_samples_follow_the_probabilities(self, reading, masked):
         net = model(reading, masked, A=2, N=2)
         states = all_graphs(2, 2)
@@ -132,6 +155,25 @@ class TestReading:
         net.objective(from_smiles(MOLECULES, A=4)).backward()
         for name, parameter in net.named_parameters():
             assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+    def test_temperature_flattens_a_decision(self, reading, masked):
+        net = model(reading, masked, A=2, N=1)
+        with torch.no_grad():  # no decision is certain
+            net.atom_head[-1].weight.zero_()
+            net.atom_head[-1].bias.copy_(torch.linspace(0, 1, net.atom_output.P))
+        p, flat = (net.log_prob(from_smiles(["C", "N"], A=2), temperature=t).exp() for t in (1.0, 2.5))
+        score = torch.logit if reading == "categorical" else torch.special.ndtri  # proportional to 1 / temperature
+        assert p.sum().item() == pytest.approx(1, abs=1e-5) and p.min() < 0.45
+        assert torch.allclose(score(flat), score(p) / 2.5, atol=1e-3)
+
+    def test_training_lowers_what_the_reading_says(self, reading, masked):
+        net, graph = model(reading, masked), from_smiles(MOLECULES, A=4)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            found = net.objective(graph)
+            torch.manual_seed(0)
+            expected = net.elbo(graph) if reading == "flow" else net.log_prob(graph)
+        assert torch.allclose(found, -expected.mean())
 
     def test_what_is_drawn_can_be_scored(self, reading, masked):
         net = model(reading, masked)
@@ -167,10 +209,34 @@ class TestLikelihood:
 
     @pytest.mark.parametrize("masked", [False, True])
     def test_bound_is_below(self, masked):
-        net = model("flow", masked, w=0.7)
+        net = model("flow", masked, w=0.7, scale=0.3)
         graph = from_smiles(["CO"] * 2000, A=4)
         bounds = net.elbo(graph, generator=rng())
         assert bounds.mean() + 4 * bounds.std() / 2000**0.5 < net.log_prob(graph[0])
+
+    def test_bound_is_that_of_its_decisions(self):
+        net = model("flow", A=2, N=1, w=0.7)
+        choice = net.atom_output.distribution(
+            net._atom_theta(net.size.weight[:1]), allowed=torch.tensor([[False, True, True]])
+        )
+        expected = choice.elbo(torch.tensor([1]), w=0.7, generator=rng(1))
+        assert torch.allclose(net.elbo(from_smiles(["C"], A=2), generator=rng(1)), expected)
+
+    @pytest.mark.parametrize(
+        "feature, values",
+        [
+            ("free_new", range(7)), ("free_other", range(7)), ("distance", range(2, FAR + 1)), ("i", range(4, 12)),
+            ("first", range(4)),
+        ],
+    )  # fmt: skip
+    def test_a_bond_sees(self, feature, values):
+        known = {"free_new": 1, "free_other": 2, "distance": 5, "i": 5, "j": 3, "first": 1}
+        atoms = torch.zeros(3, 12, dtype=torch.float64)
+        thetas = [
+            self.net._bond_theta(*atoms, **{k: torch.tensor(v) for k, v in (known | {feature: value}).items()})
+            for value in values
+        ]
+        assert len({tuple(theta.tolist()) for theta in thetas}) == len(values)
 
     def test_a_decision_with_one_outcome_costs_nothing(self):
         net = model(A=1, N=1)
@@ -195,17 +261,20 @@ class TestChecks:
             return net
 
         net = two_oxygens()
-        found = {check: net.sample(20_000, at_once=20_000, check=check, generator=rng(2)) for check in CHECKS[1:]}
+        heat = {"temperature": 1.5}
+        found = {
+            check: net.sample(20_000, at_once=20_000, check=check, generator=rng(2), **heat) for check in CHECKS[1:]
+        }
         state = Graph(torch.tensor([[1, 1]]), torch.zeros(1, 2, 2, dtype=torch.long))
         for bond in (1, 2, 3):
             state.bonds[0, 0, 1] = state.bonds[0, 1, 0] = bond
             # two carbons may have any bond: the checks change nothing
-            p = net.log_prob(state).exp().item()
+            p = net.log_prob(state, **heat).exp().item()
             for graph in found.values():
                 share = ((graph.atoms == 1).all(1) & (graph.bonds[:, 0, 1] == bond)).double().mean().item()
                 assert abs(share - p) < 5 * math.sqrt(p * (1 - p) / 20_000) + 1e-4
         oxygens = [from_smiles([text], A=4) for text in ("OO", "O=O")]
-        exact = torch.cat([net.log_prob(graph) for graph in oxygens]).exp()
+        exact = torch.cat([net.log_prob(graph, **heat) for graph in oxygens]).exp()
         ratio = {}
         for check, graph in found.items():
             both = (graph.atoms == 3).all(1)
@@ -214,11 +283,31 @@ class TestChecks:
         expected = (exact[0] / exact.sum()).item()
         assert n > 200 and 0.05 < expected < 0.95
         assert abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
-        p = torch.cat([two_oxygens(masked=True).log_prob(graph) for graph in oxygens]).exp()
+        p = torch.cat([two_oxygens(masked=True).log_prob(graph, **heat) for graph in oxygens]).exp()
         share, n = ratio["mask"]  # the largest among the possible
         assert abs(expected - (p[0] / p.sum()).item()) > 0.05
         expected = (p[0] / p.sum()).item()
         assert abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
+
+    @pytest.mark.parametrize("reading", ["exact", "categorical"])
+    @pytest.mark.parametrize("check, masked", [*((check, False) for check in CHECKS), (None, True)])
+    def test_drawing_sees_what_scoring_sees(self, reading, check, masked):
+        """Whatever the sampler keeps as a molecule grows, its decisions have the probabilities of `log_prob`."""
+        net, judge = (model(reading, part, scale=0.2) for part in (masked, masked or check == "mask"))
+        sizes = []
+        with torch.no_grad():  # large molecules of few bonds, and no decision is certain
+            for part in (net, judge):
+                part.atom_head[-1].weight *= 0.2
+                part.bond_head[-1].weight *= 0.2
+                part.atom_head[-1].bias[[0, 4]] -= 2
+                part.bond_head[-1].bias[0] += 0.5
+        for seed in range(4):
+            trace = []
+            graph = net.sample(2, temperature=1.5, check=check, generator=rng(seed), trace=trace)[0]
+            said = sum(math.log(step["p"][step["chosen"]]) for step in trace)
+            assert said == pytest.approx(judge.log_prob(graph, temperature=1.5).item(), abs=1e-6)
+            sizes.append(int(graph.sizes))
+        assert max(sizes) > 4
 
     def test_trace_tells_the_first_molecule(self):
         trace = []
@@ -266,6 +355,7 @@ def test_save_and_load(tmp_path):
 
 def changed(smiles="CCO", atoms=None, bonds=()):
     graph = from_smiles([smiles], A=17)
+    graph = Graph(graph.atoms, graph.bonds.long())
     for i, j, order in bonds:
         graph.bonds[0, i, j] = order
     return graph if atoms is None else Graph(torch.tensor([atoms]), graph.bonds)
@@ -279,7 +369,9 @@ def changed(smiles="CCO", atoms=None, bonds=()):
         (from_smiles(["CO", "C" * 13]), r"molecule 1 \(C C .*more than 12 atoms"),
         (from_smiles(["CS"]), r"molecule 0 \(.*S.*\) has an atom type outside 0..4"),
         (changed(atoms=[0, 0, 0]), "no atoms"),
+        (changed(atoms=[1, 1, -1]), "an atom type outside 0..4"),
         (changed(bonds=[(0, 1, 4), (1, 0, 4)]), "a bond order outside 0..3"),
+        (changed(bonds=[(0, 2, -1), (2, 0, -1)]), "a bond order outside 0..3"),
         (changed(bonds=[(0, 2, 1)]), "not symmetric"),
         (changed(bonds=[(0, 0, 1)]), "with itself"),
         (changed(atoms=[1, 0, 1]), "after an empty place"),
@@ -296,12 +388,14 @@ def test_other_bad_input():
     with pytest.raises(ValueError, match="more bonds than a valence allows"):
         model(masked=True).log_prob(changed(bonds=[(0, 1, 3), (1, 0, 3), (1, 2, 2), (2, 1, 2)]))
     for options, message in (
-        ({"reading": "probit"}, "reading is 'probit'"), ({"A": 40}, "got A = 40"), ({"N": 0}, "N = 0"),
+        ({"reading": "probit"}, "reading is 'probit'"), ({"A": 18}, "got A = 18"), ({"A": 0}, "got A = 0"),
+        ({"N": 0}, "N = 0"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             GraphAF(**options)
     for options, message in (
         ({"check": "repair"}, "check is 'repair'"), ({"temperature": 0}, "must be positive"), ({"n": -1}, "negative"),
+        ({"at_once": -1}, "must be positive"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             model().sample(**({"n": 2} | options))

@@ -20,14 +20,20 @@ def with_a_bad_one():
 
 
 def test_quality():
-    found = metrics.quality(with_a_bad_one(), known=["CCO"], buckets=[4, 6])
+    found = metrics.quality(with_a_bad_one(), known=["CCO", "CC(=O)O"], buckets=[2, 4, 6])
     assert found["n"] == 5
     assert found["valid"]["value"] == 0.8 and found["valid"]["low"] < 0.8 <= found["valid"]["high"]
-    assert found["unique"]["value"] == 0.75 and found["novel"]["value"] == 0.5
+    assert found["unique"]["value"] == 0.75 and found["novel"]["value"] == 0.25
     assert found["size"]["value"] == pytest.approx((3 + 3 + 6 + 4 + 5) / 5)
     assert [(b["from"], b["below"], b["n"], b["valid"]["value"]) for b in found["by_size"]] == [
-        (0, 4, 2, 1), (4, 6, 2, 0.5), (6, None, 1, 1),
+        (2, 4, 2, 1), (4, 6, 2, 0.5), (6, None, 1, 1),
     ]  # fmt: skip
+
+
+def test_quality_of_nothing_valid():
+    found = metrics.quality(with_a_bad_one()[4], known=["CCO"])
+    assert found["valid"]["value"] == 0 and found["size"]["value"] == 5
+    assert "unique" not in found and "novel" not in found
 
 
 def test_bootstrap_has_the_width_of_theory():
@@ -36,16 +42,26 @@ def test_bootstrap_has_the_width_of_theory():
     assert found["value"] == values.mean()
     assert (found["high"] - found["low"]) / 2 == pytest.approx(1.96 * values.std() / 4000**0.5, rel=0.1)
     assert metrics.bootstrap(values, np.median)["value"] == np.median(values)
+    # the interval is that of the statistic: nearly every resample of these has the median 0
+    assert metrics.bootstrap(np.repeat([0, 1], [90, 10]), np.median) == {"value": 0, "low": 0, "high": 0}
+
+
+def test_bootstrap_follows_its_seed_and_its_number_of_draws():
+    values = np.random.default_rng(0).normal(size=50)
+    assert metrics.bootstrap(values, seed=1) == metrics.bootstrap(values, seed=1) != metrics.bootstrap(values, seed=2)
+    single = metrics.bootstrap(values, draws=1)
+    assert single["low"] == single["high"] != single["value"]
 
 
 def test_scaffolds_count_different_rings():
-    assert metrics.scaffolds(["CCc1ccccc1", "Oc1ccccc1", "C1CC1", "CCO"]) == 3 / 4
+    assert metrics.scaffolds(["CCc1ccccc1", "Oc1ccccc1", "C1CC1", "CCO", "CCO"]) == 3 / 5
 
 
 def test_properties_of_known_molecules():
     found = metrics.properties(["CCO", "c1ccccc1"])
     assert found["weight"] == pytest.approx([46.07, 78.11], abs=0.01)
     assert found["logP"][0] < 0 < found["logP"][1] and ((found["QED"] > 0) & (found["QED"] < 1)).all()
+    assert list(metrics.properties(["C"], ["QED"])) == ["QED"]
 
 
 def test_lost_molecules_are_named():

@@ -58,6 +58,10 @@ class TestRoundTrip:
         graph = from_smiles([smiles, *other])
         assert (graph.atoms == graph.atoms[:1]).all() and (graph.bonds == graph.bonds[:1]).all()
 
+    def test_canonical_tensors_do_not_depend_on_stereochemistry(self):
+        ring = from_smiles(["CC1CC(C)C(C)C1C", "C[C@H]1[C@H](C)[C@@H](C)C[C@H]1C"])  # handedness would move the ranks
+        assert torch.equal(*ring.atoms) and torch.equal(*ring.bonds)
+
     def test_given_order_keeps_the_order_of_the_string(self):
         graph = from_smiles(["OCC#N"], order="given")
         assert [ATOMS[code] for code in graph.atoms[0]] == ["O", "C", "C", "N"]
@@ -78,6 +82,9 @@ class TestGraph:
             fluorine = [(0, 1 + k, 1) for k in range(VALENCE[code])]
             full = drawn([code] + [4] * len(fluorine), fluorine)
             assert to_smiles(full) != [None], name
+            if name not in ("I", "S-", "S+"):  # RDKit would let these have more
+                one_more = drawn([code] + [4] * (len(fluorine) + 1), [*fluorine, (0, len(fluorine) + 1, 1)])
+                assert to_smiles(one_more) == [None], name
 
     def test_another_order_is_the_same_molecule(self):
         order = torch.stack([torch.randperm(13, generator=rng(k)) for k in range(len(CHARGED))])
@@ -108,8 +115,14 @@ class TestBreadthFirst:
         shares = {word: words.count(word) / 500 for word in set(words)}
         assert set(shares) == {"CCO", "OCC", "COC"} or set(shares) == {"CCO", "OCC"}
         assert abs(shares["OCC"] - 1 / 3) < 0.08
-        many = self.graph.permute(bfs_order(self.graph, generator=rng(1)))
-        assert in_bfs_order(many).all() and to_smiles(many) == to_smiles(self.graph)
+        # an atom that two others could find belongs to the first of them: rings of an even size beside others
+        rings = from_smiles([*CHARGED, *["C1CC2CCC1CC2", "c1ccc2ccccc2c1"] * 50])
+        many = rings.permute(bfs_order(rings, generator=rng(1)))
+        assert in_bfs_order(many).all() and to_smiles(many) == to_smiles(rings)
+
+    def test_random_orders_follow_their_generator(self):
+        one, same, other = (bfs_order(self.graph, generator=rng(seed)) for seed in (3, 3, 4))
+        assert torch.equal(one, same) and not torch.equal(one, other)
 
     def test_other_orders_are_refused(self):
         ring = [(0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 0, 1)]
@@ -121,23 +134,32 @@ class TestBreadthFirst:
     def test_parents_and_bandwidth(self):
         graph = drawn([1] * 4, [(0, 1, 1), (0, 2, 2), (1, 3, 1), (2, 3, 1)])
         assert parents(graph).tolist() == [[-1, 0, 0, 1]] and bandwidth(graph).tolist() == [2]
+        assert bandwidth(drawn([1] * 4, [(0, 1, 3), (0, 3, 1), (1, 2, 1)])).tolist() == [3]  # whatever its order
 
 
 class TestSequences:
-    @pytest.mark.parametrize("smiles", ["CCO", "CC(C)C", "C1CC1", "c1ccoc1", "C#N", "c1ccnnc1", "CN=O"])
+    @pytest.mark.parametrize(
+        "smiles", ["CCO", "CC(C)C", "C1CC1", "c1ccoc1", "C#N", "c1ccnnc1", "CN=O", "C[N+](=O)[O-]"]
+    )
     def test_are_all_graphs_of_a_molecule(self, smiles):
-        graph = sequences(smiles, A=4)
+        graph = sequences(smiles)
         assert in_bfs_order(graph).all() and set(to_smiles(graph)) == {smiles}
         rows = {(*a, *b) for a, b in zip(graph.atoms.tolist(), graph.bonds.flatten(1).tolist())}
         assert len(rows) == len(graph)
         # many random orders of both alternating forms find the same ones, and no more
-        many = from_smiles([smiles] * 1500, A=4, order="given")
+        many = from_smiles([smiles] * 1500, order="given")
         if smiles == "c1ccnnc1":  # a ring of six alternates in two ways
             swapped = torch.where(many.bonds > 0, 3 - many.bonds, 0)
             many = Graph(torch.cat([many.atoms] * 2), torch.cat([many.bonds, swapped]))
         many = many.permute(bfs_order(many, generator=rng(2)))
         found = {(*a, *b) for a, b in zip(many.atoms.tolist(), many.bonds.flatten(1).tolist())}
         assert found == rows
+
+    def test_are_padded_to_the_places_asked_for(self):
+        narrow, wide = sequences("CN=O"), sequences("CN=O", N=5)
+        assert wide.atoms.shape == (len(narrow), 5) and wide.bonds.shape == (len(narrow), 5, 5)
+        assert torch.equal(wide.atoms[:, :3], narrow.atoms) and not wide.atoms[:, 3:].any()
+        assert torch.equal(wide.bonds[:, :3, :3], narrow.bonds) and wide.bonds.sum() == narrow.bonds.sum()
 
 
 class TestNothingIsRepaired:

@@ -49,3 +49,16 @@ def test_padding_is_zero_and_changes_nothing():
     h = NET(wide.atoms, wide.bonds)
     assert not h[:, 11:].any()
     assert torch.allclose(h[:, :11], NET(GRAPH.atoms, GRAPH.bonds), atol=1e-12)
+
+
+def test_a_list_of_atoms_hears_the_same():
+    """Every atom of every graph, one under another, with the messages of its neighbours in a bag."""
+    h = NET(GRAPH.atoms, GRAPH.bonds)
+    listed = NET.embed(GRAPH.atoms.flatten())
+    own = GRAPH.atoms.flatten().nonzero().flatten().flip(0)  # in any order
+    linked = torch.block_diag(*GRAPH.bonds.long())[own]  # (T, M)
+    bags = [torch.cat([v[None] * 4, (u := row.nonzero().flatten()) * 4 + row[u]]) for v, row in zip(own, linked)]
+    starts = torch.tensor([0, *map(len, bags)]).cumsum(0)[:-1]
+    for layer in range(3):
+        listed = listed.index_copy(0, own, NET.gather(layer, listed, own, torch.cat(bags), starts))
+    assert torch.allclose(listed[own], h.flatten(0, 1)[own], atol=1e-12)

@@ -117,6 +117,9 @@ def test_comparison_with_the_uniform_distribution():
     found = universe.compare(Uniform(), ["C", "N", "O"])
     assert found["kl"] == pytest.approx(math.log(6 / 3)) and found["outside"] == pytest.approx(1 / 2)
     assert found["coverage"] == pytest.approx(1 - (5 / 6) ** 3) and found["ideal"] == pytest.approx(1 - (2 / 3) ** 3)
+    found = universe.compare(Uniform(), ["C", "CO"])  # probabilities 1/6 and 2/6
+    assert found["kl"] == pytest.approx((math.log(6 / 2) + math.log(3 / 2)) / 2)
+    assert found["coverage"] == pytest.approx(1 - ((5 / 6) ** 2 + (4 / 6) ** 2) / 2)
 
 
 def test_the_rest_is_invalid():
@@ -131,4 +134,6 @@ def test_the_rest_is_invalid():
 def test_all_molecules_of_a_masked_model_sum_to_one():
     net = shaken(GraphAF(4, 3, H=8, masked=True))
     everything = [smiles for n in (1, 2, 3) for smiles in universe.molecules(n, strict=False)]
-    assert universe.log_prob(net, everything).exp().sum().item() == pytest.approx(1, abs=1e-5)
+    log_p = universe.log_prob(net, everything)
+    assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert torch.allclose(universe.log_prob(net, everything[:9], at_once=4), log_p[:9])
