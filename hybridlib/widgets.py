@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 FAMILIES = ("ar", "ae", "hybrid", "flow", "other")
 LARGEST = 200_000  # characters of JSON that one explorer may carry into a page
+PARTS = {"molecule_explorer": ("smiles",)}  # files of `explorers/` that stand between kit.js and an explorer
 
 
 def module_source(name):
     """Source of the ES module `explorers/NAME.js`, with the parts that all explorers share in front: str -> str."""
     folder = files(__package__) / "explorers"
     css = "const CSS = " + script_json((folder / "explorers.css").read_text("utf-8")) + ";\n"
-    return css + (folder / "kit.js").read_text("utf-8") + (folder / f"{name}.js").read_text("utf-8")
+    return css + "".join((folder / f"{part}.js").read_text("utf-8") for part in ("kit", *PARTS.get(name, ()), name))
 
 
 def script_json(value):
@@ -383,10 +384,11 @@ def _names():
 
 
 def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.", title="One molecule, many orders"):
-    """Choose a molecule, change the order of its atoms: drawing, bond matrix, free valences and parents together.
+    """Choose or type a molecule, change the order of its atoms: drawing, bonds, free valences and parents together.
 
-    smiles: list of SMILES of `hybridlib.molecules`' alphabet, each of at most 24 atoms, all different. alt: a sentence
-    on the drawing. `ValueError` for anything else, or what `molecules.from_smiles` refuses.
+    smiles: list of SMILES of `hybridlib.molecules`' alphabet, each of at most 24 atoms, all different, for the menu;
+    they are in canonical order, what the reader types in the order of the text. alt: a sentence on the drawing.
+    `ValueError` for anything else, or what `molecules.from_smiles` refuses.
     """
     from . import molecules
 
@@ -410,16 +412,58 @@ def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.
                 "places": _places(graph, row),
             }
         )
-    return Explorer("molecule_explorer", {"title": title, "alt": alt, "molecules": shown})
+    alphabet = {"names": names, "valence": molecules.VALENCE.tolist(), "most": MOST_ATOMS}
+    return Explorer("molecule_explorer", {"title": title, "alt": alt, "molecules": shown, "alphabet": alphabet})
+
+
+GRAPHAF = ("rgcn.embed", "size", "new", "other", "free_new", "free_other", "back", "ahead", "distance")  # no biases
+
+
+def _graphaf(model) -> dict:
+    """A GraphAF as the page computes with it; `ValueError` if it is another network, or larger than can be sent."""
+    if missing := [name for name in ("A", "N", "reading", "masked", "rgcn", "distance") if not hasattr(model, name)]:
+        raise ValueError(f"{type(model).__name__} has no {missing[0]}; the page runs hybridlib.graphaf.GraphAF")
+    layers = len(model.rgcn.layers)
+    wanted = {f"{part}.weight" for part in GRAPHAF}
+    biased = ["summary", "norm", *(f"{part}.{i}" for part in ("mix", "atom_head", "bond_head") for i in (0, 2))]
+    wanted |= {f"{part}.{kind}" for part in biased for kind in ("weight", "bias")}
+    wanted |= {name for i in range(layers) for name in (f"rgcn.layers.{i}.weight", f"rgcn.biases.{i}")}
+    if odd := sorted(dict(model.named_parameters()).keys() ^ wanted):
+        raise ValueError(f"the parameter {odd[0]!r} is missing or unknown: not the GraphAF that the page knows")
+    noise = () if model.reading == "categorical" else ("spread", "points")
+    return {
+        "A": model.A,
+        "N": model.N,
+        "masked": model.masked,
+        "reading": model.reading,
+        "layers": layers,
+        "far": model.distance.num_embeddings - 1,
+        **{name: getattr(model.bond_output, name) for name in noise},
+        "weights": _packed(model, 8),
+    }
+
+
+def _check_trace(trace, model):
+    """`ValueError` unless this GraphAF could have made these decisions."""
+    for step in trace["steps"]:
+        K = model.A + 1 if step["j"] is None else 4
+        if len(step["p"]) != K or step["i"] >= model.N:
+            raise ValueError(
+                f"trace and model differ: {trace['label']!r} has {len(step['p'])} outcomes for atom {step['i'] + 1}, "
+                f"the model {K}, for at most {model.N} atoms"
+            )
 
 
 def generation_explorer(
-    traces, *, labels=None, alt="A molecule that grows atom by atom.", title="A molecule, decision by decision"
-):
+    traces, *, model=None, labels=None, alt="A molecule that grows atom by atom.",
+    title="A molecule, decision by decision",
+):  # fmt: skip
     """Replay how GraphAF generated molecules: every decision with its probabilities, sampled values and the outcome.
 
-    traces: lists of dicts as `graphaf.GraphAF.sample(trace=...)` fills them, one list a molecule. labels: their names
-    in the menu. alt: a sentence on the drawing. `ValueError` for anything else.
+    traces: lists of dicts as `graphaf.GraphAF.sample(trace=...)` fills them, one list a molecule. model: a `GraphAF`;
+    with it the reader chooses, draws and takes back decisions herself, from the start or from any step of a trace, and
+    the page computes with `rounded(model)`. labels: names of the traces in the menu. alt: a sentence on the drawing.
+    `ValueError` for anything else.
     """
     from . import molecules
 
@@ -460,4 +504,11 @@ def generation_explorer(
         "valence": molecules.VALENCE.tolist(),
         "traces": shown,
     }
+    if model is not None:
+        data["network"] = _graphaf(model)
+        for entry, trace in zip(shown, traces):
+            _check_trace(entry, model)
+            for step, decision in zip(entry["steps"], trace):  # log p of what was chosen; None where p is zero
+                p = float(decision["p"][step["chosen"]])
+                step["log"] = round(math.log(p), 4) if p > 0 else None
     return Explorer("generation_explorer", data)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from IPython.core.formatters import DisplayFormatter
 from torch import nn
 
 from hybridlib import molecules, widgets
+from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.transformer import Transformer
 
 OPTIONS = [{"text": "yes", "why": "because", "correct": True}, {"text": "no", "why": "it is not"}]
@@ -288,6 +290,13 @@ def test_molecule_explorer_carries_the_graphs_of_the_library():
         assert shown["codes"] == graph.atoms[row, :n].tolist() and shown["bonds"] == graph.bonds[row, :n, :n].tolist()
         assert shown["free"] == graph.free_valence[row, :n].tolist()
     assert sorted(data["molecules"][1]["names"]) == ["C", "N+", "O", "O\u2212"]
+    assert data["alphabet"]["names"][:7] == ["", "C", "N", "O", "F", "N+", "O\u2212"] and data["alphabet"]["most"] == 24
+    assert data["alphabet"]["valence"] == molecules.VALENCE.tolist()
+
+
+def test_only_the_explorer_that_reads_smiles_carries_the_reader():
+    reader = "function readSmiles"
+    assert reader in widgets.module_source("molecule_explorer") and reader not in widgets.module_source("quiz")
 
 
 @pytest.mark.parametrize(
@@ -338,3 +347,44 @@ def test_generation_explorer_carries_the_decisions_and_the_molecule():
 def test_generation_explorer_refuses(traces, options, complaint):
     with pytest.raises(ValueError, match=complaint):
         widgets.generation_explorer(traces, **options)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_generation_explorer_carries_a_model(reading):
+    model = GraphAF(4, 12, H=64, reading=reading)
+    trace = []
+    model.sample(1, generator=torch.Generator().manual_seed(0), trace=trace)
+    data = widgets.generation_explorer([trace], model=model).data
+    assert data["network"]["weights"].keys() == dict(model.named_parameters()).keys()
+    for carried, step in zip(data["traces"][0]["steps"], trace):
+        assert carried["log"] == pytest.approx(math.log(step["p"][step["chosen"]]), abs=1e-4)
+    assert len(json.dumps(data["network"], allow_nan=False)) < 160_000  # characters in the page
+    assert "network" not in widgets.generation_explorer([trace]).data
+
+
+@pytest.mark.parametrize(
+    "model, complaint",
+    [
+        (nn.Linear(2, 2), "Linear has no A"),
+        (GraphAF(4, 12, H=128), "too many for one explorer"),
+        (GraphAF(2, 12, H=8), "5 outcomes for atom 1, the model 3"),
+        (GraphAF(5, 12, H=8), "5 outcomes for atom 1, the model 6"),
+        (GraphAF(4, 2, H=8), "for atom 3, the model 5, for at most 2 atoms"),
+    ],
+)
+def test_generation_explorer_refuses_models(model, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.generation_explorer([TRACE], model=model)
+
+
+def test_generation_explorer_refuses_another_architecture():
+    model = GraphAF(4, 12, H=8)
+    model.extra = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match=r"'extra\.bias' is missing or unknown"):
+        widgets.generation_explorer([TRACE], model=model)
+
+
+def test_a_decision_of_no_probability_has_no_logarithm():
+    impossible = [{**TRACE[0], "p": [0.0] * 5}]
+    model = GraphAF(4, 12, H=8)
+    assert widgets.generation_explorer([impossible], model=model).data["traces"][0]["steps"][0]["log"] is None

@@ -7,25 +7,6 @@ const ROUNDS = 200; // of EM
 const WIDEST = 5; // components
 
 const sum = (values) => values.reduce((a, b) => a + b, 0);
-const LOG_ROOT = 0.5 * Math.log(2 * Math.PI);
-
-// Distribution function of the standard normal: a series near zero, a continued fraction in the tails.
-function normalCdf(x) {
-  const a = Math.abs(x);
-  if (a > 38) return x > 0 ? 1 : 0;
-  const phi = Math.exp(-0.5 * a * a - LOG_ROOT);
-  let tail;
-  if (a < 4) {
-    let [term, total] = [a, a];
-    for (let n = 3; term > 1e-17 * total; n += 2) total += term *= (a * a) / n;
-    tail = 0.5 - phi * total;
-  } else {
-    let fraction = a;
-    for (let n = 60; n > 0; n--) fraction = a + n / fraction;
-    tail = phi / fraction;
-  }
-  return x > 0 ? 1 - tail : tail;
-}
 
 // log q(v) of a mixture: a list of { weight, mean, scale }.
 function logDensity(mixture, v) {

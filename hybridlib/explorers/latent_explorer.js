@@ -41,8 +41,7 @@ export default {
     const clamp = (v) => Math.max(-reach, Math.min(reach, v));
     const place = ([a, b]) => [SIZE / 2 + (a / reach) * (SIZE / 2 - MARGIN), SIZE / 2 - (b / reach) * (SIZE / 2 - MARGIN)];
     const radius = (r) => (r / reach) * (SIZE / 2 - MARGIN);
-    const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-    const prior = () => [clamp(normal()), clamp(normal())];
+    const prior = () => [clamp(gaussian(random)), clamp(gaussian(random))];
 
     // The map.
     const text = (label, x, y) => svg("text", { class: "head", x, y, "text-anchor": "middle" }, String(label));

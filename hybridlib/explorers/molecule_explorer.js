@@ -1,5 +1,6 @@
 // One molecule, many orders of its atoms: drawing, matrix of bond orders, parents. The rules are hybridlib.molecules';
-// a test compares the two. Bonds come in the canonical order; order[t] is the canonical number of the atom at place t.
+// a test compares the two. Molecules of the menu come in the canonical order, what is typed comes in the order of the
+// text; order[t] is the number that the atom at place t has there.
 
 const permuted = (matrix, order) => order.map((i) => order.map((j) => matrix[i][j]));
 
@@ -30,11 +31,17 @@ function measure(bonds) {
   return { parents, breadthFirst, bandwidth };
 }
 
-export const rules = { permuted, shuffled, bfsOrder, measure };
+export const rules = { permuted, shuffled, bfsOrder, measure, readSmiles };
 
 const LOOK = `
+.choose { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: .5rem 1.1rem; }
+.choose input { width: 100%; min-width: 0; padding: .3rem .5rem; border: 1px solid var(--line); border-radius: 8px; background: var(--page); }
+.choose input[aria-invalid] { border-color: var(--orange); }
+.problem { margin: 0; grid-column: 1 / -1; font-size: .875em; color: var(--orange); overflow-wrap: anywhere; }
 .chem { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.25fr); gap: 1rem 1.4rem; align-items: center; }
 .chem svg { display: block; width: 100%; max-width: 26rem; margin: 0 auto; }
+.chem.large { grid-template-columns: minmax(0, 1fr); }
+.chem.large svg { max-width: max(20rem, var(--width)); }
 .bond.tree { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3; }
 .bond.ring { stroke-dasharray: 6 4; }
 .atom { cursor: pointer; }
@@ -55,9 +62,9 @@ const LOOK = `
 .bonds .matrix td.wrong { color: var(--orange); font-weight: 700; }
 .bonds .matrix td.column { background: var(--blue-wash); }
 .bonds .matrix th.here { color: var(--blue); font-weight: 700; }
-.same { margin: .9rem 0 0; font-size: .9375em; }
+.same { margin: .9rem 0 0; font-size: .9375em; overflow-wrap: anywhere; }
 .tell { margin: .6rem 0 0; min-height: 3em; font-size: .9375em; }
-@container (max-width: 600px) { .chem { grid-template-columns: minmax(0, 1fr); } }
+@container (max-width: 600px) { .chem, .choose { grid-template-columns: minmax(0, 1fr); } }
 @container (max-width: 420px) {
   .bonds .matrix { font-size: .76em; }
   .bonds .matrix tbody td { width: 16px; min-width: 16px; }
@@ -65,19 +72,25 @@ const LOOK = `
 }
 `;
 const KINDS = ["no", "single", "double", "triple"];
+const BESIDE = 10; // the largest molecule whose matrix has room beside the drawing
+const PAUSE = 700; // milliseconds without a key: until then a text that cannot be read is taken as unfinished
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 export default {
   render({ model, el }) {
-    const { title, alt, molecules } = model.get("data");
+    const { title, alt, molecules, alphabet } = model.get("data");
     const { body, stop } = frame(el, title);
-    const now = { molecule: 0, order: [], name: "", here: 0, seed: 0 };
+    el.dataset.lmSuppressShortcuts = ""; // letters typed here are no commands of JupyterLab
+    const now = { order: [], name: "", here: 0, seed: 0 };
+    let molecule = molecules[0];
 
     const picture = svg("svg", { role: "group" });
     const table = h("table", { class: "matrix" });
     const verdict = h("p", { class: "verdict", "aria-live": "polite" });
     const same = h("p", { class: "same" });
     const tell = h("p", { class: "tell" });
+    const chem = h("div", { class: "chem" }, picture,
+      h("div", { class: "bonds", tabindex: 0, role: "region", "aria-label": "Matrix of bond orders" }, table));
     let atoms = []; // the drawn atoms, by place
 
     const choose = (place, focus) => {
@@ -97,7 +110,7 @@ export default {
     };
 
     const current = () => {
-      const { names, codes, free, bonds, places } = molecules[now.molecule];
+      const { names, codes, free, bonds, places } = molecule;
       const pick = (values) => now.order.map((i) => values[i]);
       const matrix = permuted(bonds, now.order);
       return { names: pick(names), codes: pick(codes), free: pick(free), places: pick(places), bonds: matrix, ...measure(matrix) };
@@ -108,12 +121,12 @@ export default {
       const near = bonds[t].flatMap((v, j) => (v ? [`${KINDS[v]} to ${j + 1}`] : []));
       const bonded = near.length ? `bonds: ${list(near)}` : "no bonds";
       const parent = t === 0 ? "first, so it needs no parent" : parents[t] < 0 ? "no earlier neighbour" : `parent: ${parents[t] + 1}`;
-      return `Atom ${t + 1}, ${names[t]}, with ${plural(free[t], "hydrogen")}; ${bonded}; ${parent}.`;
+      return `Atom ${t + 1}, ${names[t]}, free valence ${free[t]}; ${bonded}; ${parent}.`;
     };
 
     const report = () => {
       const { parents, breadthFirst, bandwidth, bonds, codes } = current();
-      model.set("state", { ...now, parents, breadthFirst, bandwidth, bonds, codes });
+      model.set("state", { smiles: molecule.smiles, ...now, parents, breadthFirst, bandwidth, bonds, codes });
       model.save_changes();
     };
 
@@ -121,8 +134,11 @@ export default {
       const { names, codes, free, places, bonds, parents, breadthFirst, bandwidth } = current();
       const n = names.length;
       const [xs, ys] = [0, 1].map((k) => places.map((place) => place[k]));
-      picture.setAttribute("viewBox", viewBox([xs, ys], 34, [240, 120]));
-      picture.setAttribute("aria-label", `${alt} Shown: ${molecules[now.molecule].smiles}, ${now.name}. Arrow keys go from atom to atom.`);
+      const box = viewBox([xs, ys], 34, [240, 120]);
+      picture.setAttribute("viewBox", box);
+      chem.classList.toggle("large", n > BESIDE);
+      chem.style.setProperty("--width", `${box.split(" ")[2]}px`);
+      picture.setAttribute("aria-label", `${alt} Shown: ${molecule.smiles}, ${now.name}. Arrow keys go from atom to atom.`);
 
       const lines = range(n).flatMap((i) => range(i).flatMap((j) =>
         bondLines([xs, ys], i, j, bonds[i][j], parents[i] === j ? "tree" : "ring")));
@@ -149,7 +165,7 @@ export default {
       };
       table.replaceChildren(
         h("caption", {}, "Bond orders; shaded: frontier, framed: parent"),
-        h("thead", {}, h("tr", {}, fact("place", "#"), fact("atom", "atom"), fact("code", "code"), fact("hydrogens", "H"), fact("parent", "par."),
+        h("thead", {}, h("tr", {}, fact("place", "#"), fact("atom", "atom"), fact("code", "code"), fact("free valence", "free"), fact("parent", "par."),
           ...range(n).map((j) => h("th", { scope: "col", "data-row": -1, "data-column": j }, String(j + 1))))),
         h("tbody", {}, ...range(n).map((i) => {
           const wrong = i > 0 && (parents[i] < 0 || parents[i] < parents[i - 1]);
@@ -161,12 +177,13 @@ export default {
 
       const cells = range(n).flatMap((i) => range(i).map((j) => [i, j]));
       const open = cells.filter(([i, j]) => i === 1 || j >= parents[i - 1]).length;
+      const name = now.name[0].toUpperCase() + now.name.slice(1);
       verdict.replaceChildren(breadthFirst
-        ? h("span", { class: "good" }, `${now.name}: breadth-first, bandwidth ${bandwidth}.`)
-        : h("span", { class: "bad" }, `${now.name}: not breadth-first (see !), bandwidth ${bandwidth}.`),
+        ? h("span", { class: "good" }, `${name}: breadth-first, bandwidth ${bandwidth}.`)
+        : h("span", { class: "bad" }, `${name}: not breadth-first (see !), bandwidth ${bandwidth}.`),
       breadthFirst && cells.length ? ` ${open} of ${plural(cells.length, "pair")} can hold a bond.` : "");
       const count = cells.filter(([i, j]) => bonds[i][j]).length;
-      same.textContent = `The same in every order: the molecule (${molecules[now.molecule].smiles}), ${plural(count, "bond")}, free valences that sum to ${free.reduce((a, b) => a + b, 0)}.`;
+      same.textContent = `The same in every order: the molecule (${molecule.smiles}), ${plural(count, "bond")}, free valences that sum to ${free.reduce((a, b) => a + b, 0)}.`;
       choose(Math.min(now.here, n - 1));
     };
 
@@ -175,27 +192,67 @@ export default {
       now.order = order;
       draw();
     };
-    const size = () => molecules[now.molecule].codes.length;
-    const canonical = () => reorder("Canonical order", range(size()));
-    const select = h("select", { onchange: () => {
-      now.molecule = Number(select.value);
+    const asGiven = () => reorder(given.textContent, range(molecule.codes.length));
+    const given = h("button", { type: "button", onclick: asGiven });
+    const show = (chosen, name) => {
+      molecule = chosen;
+      given.textContent = name;
       now.here = 0;
-      canonical();
-    } }, ...molecules.map(({ smiles }, i) => h("option", { value: i }, smiles)));
-    const button = (text, press) => h("button", { type: "button", onclick: press }, text);
+      asGiven();
+    };
+
+    const problem = h("p", { class: "problem", id: "problem", "aria-live": "polite" });
+    const complain = (text) => {
+      problem.textContent = text;
+      if (text) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    };
+    let wait = 0;
+    const read = (pause) => {
+      clearTimeout(wait);
+      const text = field.value.trim();
+      if (!text || text === molecule.smiles) return complain("");
+      try {
+        const typed = readSmiles(text, alphabet);
+        complain("");
+        select.value = "";
+        show({ ...typed, places: layout(typed.bonds) }, "order of the text");
+      } catch (error) {
+        if (!(error instanceof SmilesError)) throw error;
+        const short = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+        wait = setTimeout(complain, pause, `“${short}” cannot be read: ${error.message}.`);
+      }
+    };
+    const field = h("input", {
+      type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", "aria-describedby": "problem",
+      oninput: () => read(PAUSE), onchange: () => read(0),
+    });
+    const pick = (i) => {
+      clearTimeout(wait);
+      complain("");
+      select.value = i;
+      field.value = molecules[i].smiles;
+      show(molecules[i], "canonical order");
+    };
+    const select = h("select", { onchange: () => pick(select.value) },
+      h("option", { value: "", hidden: true }, "your own"), ...molecules.map(({ smiles }, i) => h("option", { value: i }, smiles)));
+    const button = (text, order) => h("button", { type: "button", onclick: () => reorder(text, order(generator(++now.seed))) }, text);
 
     body.append(
       h("style", {}, LOOK),
       h("p", { class: "title" }, title),
       h("p", { class: "note advice" }, "Blue: the bond of each atom to its parent, its first neighbour that came earlier; dashed: the other bonds. Point at an atom to see its row and column."),
-      h("label", {}, h("span", {}, "molecule"), select),
-      h("div", { class: "presets" }, button("canonical order", canonical),
-        button("random breadth-first order", () => reorder("Random breadth-first order", bfsOrder(molecules[now.molecule].bonds, generator(++now.seed)))),
-        button("random permutation", () => reorder("Random permutation", shuffled(range(size()), generator(++now.seed))))),
-      h("div", { class: "chem" }, picture, h("div", { class: "bonds", tabindex: 0, role: "region", "aria-label": "Matrix of bond orders" }, table)),
-      tell, verdict, same,
+      h("div", { class: "choose" }, h("label", {}, h("span", {}, "molecule"), select),
+        h("label", {}, h("span", {}, "or type SMILES"), field), problem),
+      h("div", { class: "presets" }, given,
+        button("random breadth-first order", (random) => bfsOrder(molecule.bonds, random)),
+        button("random permutation", (random) => shuffled(range(molecule.codes.length), random))),
+      chem, tell, verdict, same,
     );
-    canonical();
-    return stop;
+    pick(0);
+    return () => {
+      clearTimeout(wait);
+      stop();
+    };
   },
 };

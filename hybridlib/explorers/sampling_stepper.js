@@ -12,22 +12,11 @@ function softmax(values) {
   return exps.map((v) => v / total);
 }
 
-function logSoftmax(values) {
-  const top = Math.max(...values);
-  const log = top + Math.log(values.reduce((total, v) => total + Math.exp(v - top), 0));
-  return Array.from(values, (v) => v - log);
-}
-
 // (t, symbol before) -> logits of step t. Keys and values of earlier steps are kept; a repeated step t replaces the old one.
 function network({ K, heads, layers, weights }) {
   const tensors = Object.fromEntries(Object.entries(weights).map(([name, packed]) => [name, unpack(packed)]));
   const apply = (name, x) => linear(tensors[`${name}.weight`], tensors[`${name}.bias`], x);
-  const normalize = (name, x) => {
-    const mean = x.reduce((a, b) => a + b, 0) / x.length;
-    const scale = 1 / Math.sqrt(x.reduce((total, v) => total + (v - mean) ** 2, 0) / x.length + 1e-5);
-    const [weight, bias] = [tensors[`${name}.weight`], tensors[`${name}.bias`]];
-    return x.map((v, i) => (v - mean) * scale * weight[i] + bias[i]);
-  };
+  const normalize = (name, x) => layerNorm(tensors[`${name}.weight`], tensors[`${name}.bias`], x);
   const kept = range(layers).map(() => ({ keys: [], values: [] }));
 
   const attend = (l, t, x) => {

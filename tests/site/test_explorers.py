@@ -9,8 +9,8 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
-from hybridlib import audit, molecules, widgets
-from hybridlib.graphaf import GraphAF
+from hybridlib import audit, datasets, molecules, widgets
+from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.made import MADE
 from hybridlib.transformer import Transformer, adjust
 
@@ -62,6 +62,7 @@ EXPLORERS = {
     "dequantization": lambda: widgets.dequantization_explorer(width=0.5),
     "molecule": lambda: widgets.molecule_explorer(MOLECULES),
     "generation": lambda: widgets.generation_explorer([generation(seed)[0] for seed in range(3)]),
+    "growing": lambda: widgets.generation_explorer([talkative_trace(seed) for seed in range(3)], model=talkative()),
 }
 PAGE = """<!doctype html><html lang="en" data-theme="{scheme}" {site}><head><title>Explorers</title><style>
 body {{ margin: 0; font: 16px/1.6 sans-serif; color: #222832; background: #fff }}
@@ -684,6 +685,9 @@ def test_accessible(shown, name, scheme):
     if name == "quiz":
         page.get_by_role("button", name="Yes").click()
         page.get_by_role("button", name="D", exact=True).click()
+    if name == "molecule":
+        page.get_by_label("or type SMILES").fill("c1ccnc1")
+        page.locator("p.problem:not(:empty)").wait_for()
     dark = page.locator(".hybridlib-explorer").get_attribute("dark")
     assert (dark is not None) == (scheme == "dark")
     report = Axe().run(page, context="main", options={"resultTypes": ["violations", "incomplete"]}).response
@@ -957,7 +961,7 @@ def test_orders_of_molecules_are_those_of_the_library(shown):
 
 def test_keys_choose_a_molecule_an_order_and_an_atom(shown):
     page = shown(widgets.molecule_explorer(MOLECULES))
-    verdict, same = page.locator("[aria-live]"), page.locator("p.same")
+    verdict, same = page.locator("p.verdict"), page.locator("p.same")
     assert verdict.inner_text().startswith("Canonical order: breadth-first, bandwidth ")
     before = same.inner_text()
     assert "CC(=O)Nc1ccccc1), 10 bonds, free valences that sum to 9" in before
@@ -976,6 +980,158 @@ def test_keys_choose_a_molecule_an_order_and_an_atom(shown):
     assert state(page)["here"] == 4
     page.locator("select").select_option(label="C")
     assert page.locator("g.atom").count() == 1 and "0 bonds, free valences that sum to 4" in same.inner_text()
+
+
+DRUGS = r"""
+CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)[O-] CN1CCC[C@H]1c1cccnc1 Cn1c(=O)c2c(ncn2C)n(C)c1=O
+C[NH+]1CCc2cc(Cl)ccc2C1 Clc1ccc2c(c1)C(=NCC(=O)N2C)c1ccccc1 CS(=O)(=O)c1ccc(C2=C(c3ccccc3)C(=O)OC2)cc1
+CC(C)(C)NCC(O)c1cc(O)cc(CO)c1 O=C(O)c1cn(C2CC2)c2cc(N3CCNCC3)c(F)cc2c1=O NS(=O)(=O)c1ccc2nsnc2c1 O=S1(=O)NC(=O)c2ccccc12
+O=c1[nH]c(=O)c2[nH]cnc2[nH]1 S=c1[nH]cccc1 c1ccc2[nH]ccc2c1 c1cc2ccc3cccc4ccc(c1)c2c34 c1ccc2cccc2cc1 C1=CC2=CC=CC2=C1
+c1ccc2c(c1)Cc1ccccc12 c1ccccc1c1ccccc1 c1ccc(cc1)-c1ccccc1 Cc1nc2ccc3ccc4ccc5cccc6c7cccc1c7c2c3c4c56 c-1ccccc1 c1ccc1
+O=[N+]([O-])c1ccc(Br)cc1I C[n+]1ccccc1 [O-][n+]1ccccc1 N#[N+]c1ccccc1 [C-]#[N+]C [N-]=[N+]=NC c1cc[n-]c1 c1cc[nH+]cc1
+[cH-]1cccc1 c1ccsc1 c1cc[s+]cc1 c1cc[o+]cc1 o1cccc1 [O+]1=CC=CC=C1 [N-]1C=CC=C1 c1nnn[nH]1 c1ccpcc1 OP(=O)(O)OC P
+C[P+](C)(C)C C[PH](C)(C)C CS(C)C C[SH](C)C C[S+](C)C [S-]C [NH4+] [OH2] [CH3:7]C C/C=C/C C/C=C\C F[C@@H](Cl)Br
+[C@TH1H](F)(Cl)Br C/1CCCC\1 C%10CCCCC%10 C%11CC%12CC%11CC%12 C0CC0 C1CC1C1CC1 C=1CCCCC1 C1CCCCC=1 C(C)1CC1 C(CC1)1
+"""
+ALPHABET = {"names": widgets._names(), "valence": molecules.VALENCE.tolist(), "most": 38}
+READ = """(rules, [texts, alphabet]) => texts.map((text) => {
+    try {
+        return rules.readSmiles(text, alphabet);
+    } catch (error) {
+        return `${error.constructor.name}: ${error.message}`;
+    }
+})"""
+
+
+def test_what_is_typed_is_read_as_the_library_reads_it(shown):
+    texts = [*DRUGS.split(), *datasets.strings("smiles")[::10]]
+    graph = molecules.from_smiles(texts, order="given")
+    found = rules(shown(), "molecule_explorer", READ, [texts, ALPHABET])
+    bonds = torch.zeros_like(graph.bonds)
+    for row, (text, molecule) in enumerate(zip(texts, found, strict=True)):
+        assert isinstance(molecule, dict), (text, molecule)
+        n = int(graph.sizes[row])
+        assert molecule["codes"] == graph.atoms[row, :n].tolist(), text
+        assert molecule["names"] == [ALPHABET["names"][code] for code in molecule["codes"]]
+        assert molecule["free"] == graph.free_valence[row, :n].tolist(), text
+        bonds[row, :n, :n] = torch.tensor(molecule["bonds"])
+    assert torch.equal(bonds > 0, graph.bonds > 0) and torch.equal(bonds, bonds.mT)
+    assert not torch.equal(bonds, graph.bonds), "rings alternate the other way: the next line says something"
+    assert molecules.to_smiles(molecules.Graph(graph.atoms, bonds)) == molecules.to_smiles(graph)
+
+
+WRONG = {
+    "": "there is no atom",
+    "C1CC": "ring 1 is not closed",
+    "C%12CC": "ring 12 is not closed",
+    "C11": "ring 1 opens and closes at the same atom",
+    "C1C1": "ring 1 joins atoms 1 and 2, which are bonded already",
+    "C(C1)1": "ring 1 joins atoms 2 and 1, which are bonded already",
+    "C=1CCCC#1": "ring 1 opens with “=” and closes with “#”",
+    "1CC": "ring number “1” has no atom before it",
+    "C(1CC)": "ring number “1” has no atom before it",
+    "C(C": "a branch is not closed: “)” is missing",
+    "CC)C": "“)” closes a branch that was not opened",
+    "C()C": "a branch is empty",
+    "(C)C": "the branch “(” has no atom before it",
+    "C((C))C": "the branch “(” has no atom before it",
+    "=C": "the bond “=” has no atom before it",
+    "C=": "the bond “=” leads to no atom",
+    "C=(O)C": "the bond “=” leads to no atom",
+    "C(C=)C": "the bond “=” leads to no atom",
+    "C-=C": "two bonds, “-” and “=”, follow each other",
+    "C:C": "the bond “:” is for aromatic atoms, which are lower-case letters",
+    "CXxC": "unknown atom “Xx”; the book has C, N, O, F, N+, O−, N−, C−, S, Cl, Br, I, P, S−, O+, S+ and P+",
+    "CB": "unknown atom “B”;",
+    "C[Fe+2]C": "unknown atom “[Fe+2]”;",
+    "[13CH4]": "unknown atom “[13CH4]”;",
+    "[NH3+2]": "unknown atom “[NH3+2]”;",
+    "[]C": "unknown atom “[]”;",
+    "[C": "a bracket is not closed",
+    "[H]C": "hydrogens are not atoms of the graph: leave them out",
+    "C$C": "“$” is no sign of SMILES",
+    "C C": "“ ” is no sign of SMILES",
+    "C😀": "“😀” is no sign of SMILES",
+    "C.C": "“.” parts it in two: a graph holds one molecule",
+    "C" * 39: "it has 39 atoms, and at most 38 can be shown",
+    "CC(C)(C)(C)C": "atom 2, C, has 5 bonds, more than the 4 of C",
+    "CN(=O)=O": "atom 2, N, has 5 bonds, more than the 3 of N; [N+] has 4",
+    "C[CH3]C": "atom 2, [CH3], has 5 bonds, more than the 4 of C",
+    "FI(F)F": "atom 2, I, has 3 bonds, more than the 1 of I",
+    "C[CH2]": "atom 2, [CH2], has 3 of 4 bonds: its hydrogens belong in the bracket",
+    "C[SH]C": "atom 2, [SH], has 3 of 4 bonds: its hydrogens belong in the bracket",
+    "cc": "the aromatic (lower-case) atom 1, c, is in no ring",
+    "Cc": "the aromatic (lower-case) atom 2, c, is in no ring",
+    "c1cccc1": "its aromatic (lower-case) atoms cannot get alternating double bonds",
+    "c1ccnc1": "its aromatic (lower-case) atoms cannot get alternating double bonds; a nitrogen with a hydrogen is",
+    "c1cccc1c1cccc1": "its aromatic (lower-case) atoms cannot get alternating double bonds",
+}
+
+
+def test_what_is_no_molecule_is_refused_with_a_reason(shown):
+    found = rules(shown(), "molecule_explorer", READ, [list(WRONG), ALPHABET])
+    for (text, complaint), reason in zip(WRONG.items(), found, strict=True):
+        assert isinstance(reason, str) and reason.startswith(f"SmilesError: {complaint}"), (text, reason)
+
+
+def test_a_molecule_is_typed(shown):
+    page = shown(widgets.molecule_explorer(MOLECULES))
+    field, menu = page.get_by_label("or type SMILES"), page.locator("select")
+    assert field.input_value() == MOLECULES[0]
+    field.press("Control+A")
+    page.keyboard.type("C=CO")
+    assert page.locator("td[data-row]").all_inner_texts() == ["", "2", "", "2", "", "1", "", "1", ""]
+    assert page.locator("g.atom text:not(.place)").all_text_contents() == ["C", "C", "O"]
+    assert page.locator("line.bond").count() == 3 and state(page)["smiles"] == "C=CO"
+    assert page.locator("p.verdict").inner_text().startswith("Order of the text: breadth-first, bandwidth 1.")
+    assert menu.locator("option:checked").text_content() == "your own"
+    page.get_by_role("button", name="random permutation").press("Enter")
+    assert state(page)["order"] != [0, 1, 2]
+    page.get_by_role("button", name="order of the text").press("Enter")
+    assert state(page)["order"] == [0, 1, 2]
+    menu.select_option(label="C")
+    assert page.locator("g.atom").count() == 1 and field.input_value() == "C"
+    assert page.get_by_role("button", name="canonical order").count() == 1
+    shortcuts = "document.querySelector('.hybridlib-explorer').closest('[data-lm-suppress-shortcuts]')"
+    assert page.evaluate(f"{shortcuts} !== null"), "JupyterLab would take typed letters for its commands"
+
+
+def test_what_cannot_be_read_is_announced_and_changes_nothing(shown):
+    page = shown(widgets.molecule_explorer(MOLECULES))
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    field, problem = page.get_by_label("or type SMILES"), page.locator("p.problem")
+    assert problem.get_attribute("aria-live") == "polite"
+    assert problem.get_attribute("id") == field.get_attribute("aria-describedby")
+    field.fill("CCO")
+    field.press("End")
+    before = state(page)
+
+    def error(text):
+        assert problem.inner_text() == text
+        assert field.get_attribute("aria-invalid") == ("true" if text else None)
+        assert state(page) == before and page.locator("g.atom").count() == 3, "the last molecule stays"
+
+    page.keyboard.type("1")
+    page.clock.run_for(600)
+    error("")  # who writes needs time
+    page.clock.run_for(200)
+    error("“CCO1” cannot be read: ring 1 is not closed.")
+    page.keyboard.press("Backspace")
+    error("")
+    page.keyboard.type("(")
+    page.keyboard.press("Enter")
+    page.clock.run_for(1)
+    error("“CCO(” cannot be read: a branch is not closed: “)” is missing.")
+    field.fill("")
+    error("")
+    field.fill("C" * 100)
+    page.clock.run_for(800)
+    error(f"“{'C' * 80}…” cannot be read: it has 100 atoms, and at most 24 can be shown.")
+    field.fill("CCO(")
+    page.locator("select").select_option(label="C")
+    page.clock.run_for(800)
+    assert problem.inner_text() == "" and field.input_value() == "C" and page.locator("g.atom").count() == 1
 
 
 def generation(seed):
@@ -1009,3 +1165,213 @@ def test_a_generation_is_replayed_to_its_end(shown):
     assert state(page)["step"] == len(trace) - 2
     page.get_by_role("slider").press("Home")
     assert state(page)["step"] == 0
+
+
+def talkative(reading="exact", *, masked=False):
+    """An untrained model that seldom stops."""
+    torch.manual_seed(0)
+    model = GraphAF(4, 12, H=8, reading=reading, masked=masked)
+    with torch.no_grad():
+        for vector in model.parameters():
+            if vector.dim() == 1:
+                vector += 0.1 * torch.randn(len(vector))  # some are zero or one at first
+        model.atom_head[2].bias[[0, 4]] -= 1  # seldom stop and F
+        model.bond_head[2].bias[[2, 3]] -= 0.5
+    return model
+
+
+def talkative_trace(seed, **options):
+    trace = []
+    talkative(**options).sample(1, generator=torch.Generator().manual_seed(seed), trace=trace)
+    return trace
+
+
+def consult(page, explorer, steps):
+    """What the network in the page says to each decision: dicts of i, j, log p (None: impossible), allowed and fits."""
+    call = """(rules, [{ network, valence }, traces]) => {
+        const run = rules.network(network);
+        return traces.map((steps) => steps.map((_, k) => {
+            const before = steps.slice(0, k);
+            const [question, graph] = [rules.ask(before, network.N), rules.grown(before, k, valence)];
+            const logs = run(graph, question).logs.map((v) => (v === -Infinity ? null : v));
+            return { ...question, logs, ...rules.options(network, graph, question), end: rules.ask(steps, network.N) };
+        }));
+    }"""
+    return rules(page, "generation_explorer", call, [explorer.data, steps])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_generator_in_the_page_is_the_one_in_pytorch(shown, reading, masked):
+    model = talkative(reading, masked=masked)
+    carried = widgets.rounded(model)
+    traces, graphs = [], []
+    for seed in range(4):
+        traces.append([])
+        generator = torch.Generator().manual_seed(seed)
+        graphs.append(carried.sample(1, generator=generator, trace=traces[-1]))
+    explorer = widgets.generation_explorer(traces, model=model)
+    found = consult(shown(), explorer, [[{k: step[k] for k in ("i", "j", "chosen")} for step in t] for t in traces])
+    assert max(graph.sizes.item() for graph in graphs) > 6
+    for trace, graph, answers in zip(traces, graphs, found, strict=True):
+        for step, answer in zip(trace, answers, strict=True):
+            assert (answer["i"], answer["j"], answer["allowed"]) == (step["i"], step["j"], step["possible"])
+            assert answer["end"] is None
+            for p, log, allowed in zip(step["p"], answer["logs"], answer["allowed"], strict=True):
+                assert (log is not None) == allowed
+                assert p == pytest.approx(math.exp(log) if allowed else 0, rel=1e-3, abs=1e-6)
+        total = sum(answer["logs"][step["chosen"]] for step, answer in zip(trace, answers))
+        with torch.no_grad():
+            assert total == pytest.approx(carried.log_prob(graph).item(), abs=2e-3)  # another way to compute it
+            assert total == pytest.approx(model.log_prob(graph).item(), abs=0.5)  # before its weights were rounded
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_page_draws_what_it_says(shown, reading):
+    explorer = EXPLORERS["growing"]() if reading == "exact" else widgets.generation_explorer(
+        [talkative_trace(0, reading=reading)], model=talkative(reading)
+    )  # fmt: skip
+    call = """(rules, { network, valence }) => {
+        const steps = [{ i: 0, j: null, chosen: 1 }, { i: 1, j: null, chosen: 2 }];
+        const { logs, sample } = rules.network(network)(rules.grown(steps, 1, valence), rules.ask(steps, network.N));
+        let state = 1;
+        const random = () => (state = (state * 48271) % 2147483647) / 2147483647;
+        const counts = logs.map(() => 0);
+        for (let n = 0; n < 4000; n++) { const y = sample(random); counts[y.indexOf(Math.max(...y))] += 1 / 4000; }
+        return [logs.map(Math.exp), counts];
+    }"""
+    p, counts = rules(shown(), "generation_explorer", call, explorer.data)
+    assert p[0] == counts[0] == 0 and sum(p) == pytest.approx(1, abs=1e-4) and max(p) < 0.99
+    assert counts == pytest.approx(p, abs=0.03)
+
+
+def grown_graph(now):
+    n = len(now["atoms"])
+    bonds = torch.zeros(1, n, n, dtype=torch.long)
+    for i, j, order in now["bonds"]:
+        bonds[0, i, j] = bonds[0, j, i] = order
+    return molecules.Graph(torch.tensor([now["atoms"]]), bonds)
+
+
+def test_a_reader_grows_a_molecule_with_the_keyboard(shown):
+    model = talkative()
+    page = shown(widgets.generation_explorer([talkative_trace(0)], model=model))
+    button = lambda name: page.get_by_role("button", name=name, exact=True)  # noqa: E731
+    tell = page.locator("p.tell")
+
+    def choose(name):
+        button(f"{name}: choose").press("Enter")
+
+    button("start anew").press("Enter")
+    assert state(page)["atoms"] == [] and button("undo").get_attribute("aria-disabled") == "true"
+    assert not button("stop: choose").count(), "the first atom cannot be left out"
+    choose("C")
+    now = state(page)
+    assert (now["i"], now["j"], now["atoms"]) == (1, None, [1])
+    assert page.evaluate("document.querySelector('.hybridlib-explorer').shadowRoot.activeElement.tagName") == "BUTTON"
+    choose("O")
+    assert "atoms 2 and 1" in tell.inner_text() and not button("no bond: choose").count()
+    assert page.locator("tr.risky th").all_inner_texts() == ["triple bond"], "oxygen has two bonds"
+    assert page.locator("tr.risky .mark").inner_text() == "invalid"
+    before = state(page)
+    choose("double bond")
+    choose("N")
+    for _ in range(2):  # the question that came before the double bond
+        button("undo").press("Enter")
+    assert {**state(page), "y": None} == {**before, "y": None}
+    choose("double bond")
+    choose("stop")
+    now = state(page)
+    assert now["finished"] and "every valence holds" in tell.inner_text()
+    with torch.no_grad():
+        expected = widgets.rounded(model).log_prob(molecules.from_smiles(["C=O"], A=4)).item()
+    assert now["log_prob"] == pytest.approx(expected, abs=1e-3)
+    assert f"{abs(expected):.2f} nats" in page.locator("p.costs").inner_text()
+
+    button("undo").press("Enter")
+    button("undo").press("Enter")
+    choose("triple bond")
+    assert "Too many bonds at atom 2." in tell.inner_text()
+    choose("stop")
+    assert "Finished: no valid molecule." in tell.inner_text() and page.locator("g.atom.over").count() == 1
+    button("draw next").press("Enter")  # nothing comes after the end
+    assert state(page)["finished"] and state(page)["atoms"] == [1, 3]
+
+
+def test_the_model_draws_to_the_end_and_every_decision_can_be_seen(shown):
+    model = talkative()
+    pages = [shown(widgets.generation_explorer([talkative_trace(0)], model=model)) for _ in range(2)]
+    ends = []
+    for page in pages:
+        page.get_by_role("button", name="start anew").press("Enter")
+        for name in ("draw next", "draw next", "draw to the end"):
+            page.get_by_role("button", name=name).press("Enter")
+        ends.append(state(page))
+    assert ends[0] == ends[1], "the same seed draws the same molecule"
+    end, page = ends[0], pages[0]
+    assert end["finished"] and len(end["atoms"]) > 3
+    with torch.no_grad():
+        assert end["log_prob"] == pytest.approx(widgets.rounded(model).log_prob(grown_graph(end)).item(), abs=2e-3)
+    valid = bool((grown_graph(end).free_valence >= 0).all())
+    assert ("every valence holds" in page.locator("p.tell").inner_text()) == valid
+    total = 0
+    page.get_by_role("slider").press("Home")
+    for step in range(end["step"] + 1):
+        now = state(page)
+        y = [-math.inf if v is None else v for v in now["y"]]
+        assert now["step"] == step and now["chosen"] == y.index(max(y))
+        total += math.log(now["p"][now["chosen"]])
+        assert now["log_prob"] == pytest.approx(total)
+        page.get_by_role("button", name="next", exact=True).press("Enter")
+    page.get_by_role("button", name="start anew").press("Enter")
+    page.get_by_role("button", name="draw to the end").press("Enter")
+    assert state(page)["bonds"] != end["bonds"], "the next seed draws another"
+
+
+def test_what_if_a_recorded_decision_had_been_another(shown):
+    trace = next(trace for trace in map(talkative_trace, range(9)) if trace[-1]["i"] > 4)
+    page = shown(widgets.generation_explorer([trace], model=talkative()))
+    k = next(k for k, step in enumerate(trace) if step["j"] is None and step["i"] == 3)
+    for _ in range(k):
+        page.get_by_role("button", name="next", exact=True).press("Enter")
+    recorded = state(page)
+    assert recorded["log_prob"] == pytest.approx(sum(math.log(s["p"][s["chosen"]]) for s in trace[: k + 1]), abs=1e-3)
+    other = 1 if trace[k]["chosen"] != 1 else 2
+    page.locator(f"[data-outcome='{other}']").press("Enter")
+    now = state(page)
+    assert now["trace"] == 1 and page.locator("select").input_value() == "1"
+    assert now["atoms"] == [*recorded["atoms"][:3], other] and now["bonds"] == recorded["bonds"]
+    page.get_by_role("button", name="draw to the end").press("Enter")
+    assert state(page)["finished"] and state(page)["atoms"][:4] == now["atoms"]
+    page.locator("select").select_option(index=0)
+    for _ in range(k):
+        page.get_by_role("button", name="next", exact=True).press("Enter")
+    assert state(page)["atoms"] == recorded["atoms"], "the recorded generation is as it was"
+    page.get_by_role("button", name="draw next", exact=True).press("Enter")
+    assert state(page)["step"] == k + 1 and state(page)["atoms"] == recorded["atoms"]
+    page.get_by_role("button", name="undo").press("Enter")
+    page.get_by_role("button", name="undo").press("Enter")
+    assert state(page)["step"] == k and state(page)["atoms"] == recorded["atoms"][:3]
+
+
+def test_a_layout_is_legible_and_moves_little(shown):
+    page = shown()
+    smiles = [*MOLECULES, "CCCCCCCCCCCC", "c1ccc2ccccc2c1", "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "C1CCC2(CC1)OCCO2",
+              "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "FC(F)(F)C(F)(F)C(F)(F)F"]  # fmt: skip
+    for text in smiles:
+        graph = molecules.from_smiles([text])
+        n = int(graph.sizes[0])
+        bonds = graph.bonds[0, :n, :n]
+        call = "(rules, bonds) => [rules.layout(bonds), rules.layout(bonds)]"
+        places, again = rules(page, "generation_explorer", call, bonds.tolist())
+        places = torch.tensor(places, dtype=torch.float64)
+        assert places.tolist() == again
+        apart = torch.cdist(places[None], places[None])[0] + 1000 * torch.eye(n)
+        assert apart.min() > 36, (text, "atoms have a radius of 18")
+        near = apart[bonds > 0]
+        assert not len(near) or (near.min() > 45 and near.max() < 75), (text, "a bond is 60 long")
+        if n > 1:  # one more atom, which may close a ring
+            call = "(rules, [bonds, before]) => rules.layout(bonds, before)"
+            less = rules(page, "generation_explorer", call, [bonds[:-1, :-1].tolist(), places[:-1].tolist()])
+            more = torch.tensor(rules(page, "generation_explorer", call, [bonds.tolist(), less]))
+            assert (more[:-1] - torch.tensor(less)).norm(dim=1).max() < 75, text
