@@ -309,6 +309,16 @@ class TestChecks:
             sizes.append(int(graph.sizes))
         assert max(sizes) > 4
 
+    def test_drawing_anew_keeps_the_temperature(self):
+        net = model("categorical", N=2)
+        with torch.no_grad():  # two O, most often with a triple bond, which is impossible
+            for head, bias in ((net.atom_head, [0, 0, 0, 99, 0]), (net.bond_head, [0, 0, 1, 5])):
+                head[-1].weight.zero_()
+                head[-1].bias.copy_(torch.tensor(bias))
+        drawn = net.sample(4000, temperature=2.0, check="reject", generator=rng())
+        double = (drawn.bonds[:, 0, 1] == 2).double().mean().item()
+        assert double == pytest.approx(math.exp(0.5) / (1 + math.exp(0.5)), abs=0.03)
+
     def test_trace_tells_the_first_molecule(self):
         trace = []
         net = model(masked=True)
