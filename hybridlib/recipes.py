@@ -348,7 +348,7 @@ def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=
     return model, {**_head("graph_readings"), "settings": settings, **sizes, "readings": found}
 
 
-def small_universe(data=None, *, n=6, epochs=100, H=128, folder=FOLDER):
+def small_universe(data=None, *, n=6, epochs=30, H=128, folder=FOLDER):
     """Three readings of one network, trained on every molecule of at most n atoms: exact distances to the truth."""
     from . import molecules, universe  # need RDKit
 

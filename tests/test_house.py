@@ -42,7 +42,7 @@ ARROWS = {
     "datasets": {"molecules"},
     "train": set(),
     "recipes": {"datasets", "dequantization", "flows", "graphaf", "made", "metrics", "molecules", "outputs", "pixelcnn"}
-    | {"train", "transformer", "vae"},
+    | {"train", "transformer", "universe", "vae"},
     # leaves: no model imports them
     "audit": set(),
     "comparison": {"train"},

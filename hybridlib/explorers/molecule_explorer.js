@@ -72,7 +72,7 @@ const LOOK = `
 }
 `;
 const KINDS = ["no", "single", "double", "triple"];
-const BESIDE = 10; // the largest molecule whose matrix has room beside the drawing
+const BESIDE = 9; // the largest molecule whose matrix has room beside the drawing
 const PAUSE = 700; // milliseconds without a key: until then a text that cannot be read is taken as unfinished
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
