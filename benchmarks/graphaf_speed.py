@@ -58,6 +58,7 @@ def work(graph):
     }  # fmt: skip
 
 
+@torch.no_grad()
 def multiplications(model, graph):
     """Multiplications of the network for these molecules, by counting: rows of each layer, sub-graphs, decisions."""
     H, R = model.summary.out_features, model.rgcn.R
