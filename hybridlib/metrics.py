@@ -82,9 +82,9 @@ def compare(smiles: Sequence[str], reference: Sequence[str], *, bins: int = 24) 
     hundredth of the reference; what lies beyond counts in the outermost bins. The distance is Wasserstein-1, in the
     property's own units: how far a molecule has to move, on average, to turn one set into the other.
     """
-    result, levels = {}, (np.arange(1000) + 0.5) / 1000
+    result, levels, drawn = {}, (np.arange(1000) + 0.5) / 1000, properties(smiles)
     for name, values in properties(reference).items():
-        found, edges = properties(smiles, [name])[name], np.linspace(*np.quantile(values, [0.005, 0.995]), bins + 1)
+        found, edges = drawn[name], np.linspace(*np.quantile(values, [0.005, 0.995]), bins + 1)
         shares = [np.histogram(part.clip(*edges[[0, -1]]), edges)[0] / len(part) for part in (found, values)]
         apart = np.abs(np.quantile(found, levels) - np.quantile(values, levels)).mean()
         parts = edges, *shares

@@ -246,10 +246,7 @@ def _graphaf(
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": layers}
     network |= {"reading": reading, "w": w, "masked": masked}
     training = {"epochs": epochs, "batch_size": 32, "lr": lr, "schedule": "cosine", "ema": 0.999}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = GraphAF(**network)
-
+    model = _seeded(network, 0)
     generator = torch.Generator().manual_seed(0)
 
     def bound(model, atoms, bonds):
@@ -275,29 +272,15 @@ def _graphaf(
         sizes = data.test.sizes.double()
         buckets = [int(sizes.quantile(q)) for q in (0.1, 0.5, 0.9)]
         yield "data_size", {"mean": round(sizes.mean().item(), 3)}
-        drawn = {}
         for label, T, check in (
             ("samples", 1.0, None), ("samples_best_temperature", best, None), ("samples_checked", 1.0, "reject"),
             ("samples_paper", 0.7, None),
         ):  # fmt: skip
             graph = model.sample(samples, temperature=T, check=check, generator=torch.Generator().manual_seed(0))
             found = metrics.quality(graph, known=known, buckets=buckets)
-            drawn[label] = graph
             yield label, {"temperature": T, "check": check, **found, "examples": molecules.to_smiles(graph[:10])}
-        graph = drawn["samples"]
-        yield (
-            "sizes",
-            {
-                name: (torch.bincount(part.sizes, minlength=network["N"] + 1) / len(part)).round(decimals=5).tolist()
-                for name, part in (("samples", graph), ("data", data.test))
-            },
-        )
-        valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(data.test)
-        if len(valid) > 1:
-            yield "properties", metrics.compare(valid, real)
-            yield "scaffolds", {"samples": metrics.scaffolds(valid), "data": metrics.scaffolds(real)}
-            if importlib.util.find_spec("fcd_torch"):  # an optional package
-                yield "fcd", round(metrics.fcd(valid, real), 3)
+            if label == "samples":
+                yield from _shapes(graph, data.test)
 
     batches = portions(data.train.atoms, data.train.bonds, rows=rows, batch_size=training["batch_size"])
     settings = {**network, "rows_per_epoch": rows, "samples": samples}
@@ -305,6 +288,31 @@ def _graphaf(
         name, source, data, model, batches, settings, training, folder, score, loss=_objective,
         validate=lambda model: -nats(data.valid[:1000], _exact, model).mean().item(),
     )  # fmt: skip
+
+
+def _seeded(network: dict, seed: int) -> GraphAF:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GraphAF(**network)
+
+
+def _shapes(graph, test):
+    """Pairs key, result: how samples and test molecules of as many places differ beyond the shares that are valid."""
+    from . import metrics, molecules  # need RDKit
+
+    yield (
+        "sizes",
+        {
+            name: (torch.bincount(part.sizes, minlength=part.atoms.shape[1] + 1) / len(part)).round(decimals=5).tolist()
+            for name, part in (("samples", graph), ("data", test))
+        },
+    )
+    valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(test)
+    if len(valid) > 1:
+        yield "properties", metrics.compare(valid, real)
+        yield "scaffolds", {"samples": metrics.scaffolds(valid), "data": metrics.scaffolds(real)}
+        if importlib.util.find_spec("fcd_torch"):  # an optional package
+            yield "fcd", round(metrics.fcd(valid, real), 3)
 
 
 def _exact(model: GraphAF, atoms: Tensor, bonds: Tensor, temperature: float = 1.0) -> Tensor:
@@ -348,7 +356,7 @@ def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=
     return model, {**_head("graph_readings"), "settings": settings, **sizes, "readings": found}
 
 
-def small_universe(data=None, *, n=6, epochs=30, H=128, folder=FOLDER):
+def small_universe(*, n=6, epochs=30, H=128, folder=FOLDER):
     """Three readings of one network, trained on every molecule of at most n atoms: exact distances to the truth."""
     from . import molecules, universe  # need RDKit
 
@@ -367,7 +375,7 @@ def small_universe(data=None, *, n=6, epochs=30, H=128, folder=FOLDER):
     return model, {**_head("small_universe"), "settings": {**network, **training}, **counts, "readings": found}
 
 
-def round_trips(data=None, *, names=("smiles", "qm9", "zinc_smiles", "moses"), folder=FOLDER):
+def round_trips(*, names=("smiles", "qm9", "zinc_smiles", "moses"), folder=FOLDER):
     """Text -> graphs -> text for every molecule of some sets: how many there are, and which do not come back."""
     from . import metrics  # needs RDKit
 
@@ -381,9 +389,7 @@ def round_trips(data=None, *, names=("smiles", "qm9", "zinc_smiles", "moses"), f
 
 def _grown(name, data, seed, folder, training, network):
     """Train one small GraphAF, or read it where it is finished -> (model, its part of the record)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = GraphAF(**network)
+    model = _seeded(network, seed)
 
     def validate(model):
         return -train.evaluate(model, (data.valid.atoms, data.valid.bonds), _exact).mean().item()
