@@ -16,11 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 MIXTURES = {"made_dna": 79.6, "mushrooms": 9.66, "nltcs": 6.0, "plants": 12.5, "static_mnist": 88.0}
 SINGLE = {"static_vae": 88.0, "static_transformer": 84.5, "zinc_smiles": 27.5}
 GOALS = MIXTURES | SINGLE
-# recipe -> nats that its test molecules may cost, share of samples that must be valid without check: at T = 1, and of
-# the flow reading at the paper's temperature, with the share that the paper reports
+# recipe -> nats that its test molecules may cost, share of samples that must be valid without check
 GRAPHS = {
-    "qm9_exact": (16, 0.9), "qm9_categorical": (16, 0.9), "qm9_masked": (16, 1), "qm9_flow": (99, 0.68),
-    "zinc_exact": (38, 0.9), "zinc_categorical": (38, 0.9), "zinc_flow": (99, 0.68),
+    "qm9_exact": (16, 0.9), "qm9_categorical": (16, 0.9), "qm9_masked": (16, 1), "qm9_flow": (99, 0.5),
+    "zinc_exact": (38, 0.9), "zinc_categorical": (38, 0.9), "zinc_flow": (99, 0.5),
 }  # fmt: skip
 SMALL = {  # arguments that make a recipe take seconds
     "static_vae": {"channels": 16, "Z": 4, "epochs": 6, "samples": 50},
@@ -267,8 +266,11 @@ def test_graphs_on_record_meet_the_goal(name):
     found, (nats, valid) = recipes.published(name), GRAPHS[name]
     assert found["test"]["nll"] <= nats and found["command"] == f"python -m hybridlib.recipes {name}"
     assert len(found["curve"]) == found["settings"]["epochs"] and found["samples"]["n"] == 10_000
-    samples, judged = found["samples"], found["samples_paper" if name.endswith("flow") else "samples"]
-    assert judged["valid"]["value"] >= valid and abs(judged["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
+    samples = found["samples"]
+    assert samples["valid"]["value"] >= valid and abs(samples["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
+    if name.endswith("flow"):  # at the paper's temperature more than the share that the paper reports
+        cold = found["samples_paper"]
+        assert cold["valid"]["value"] > 0.68 and abs(cold["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
     assert found["samples_checked"]["valid"]["value"] == 1
     row = (
         f"| {name} | {found['test']['nll']:.2f} ± {found['test']['se']:.2f} | {100 * samples['valid']['value']:.1f} % |"
@@ -429,8 +431,7 @@ def test_each_unit_once_inverts_a_flow_much_faster():
 
 def test_sharing_sub_graphs_pays():
     found = recipes.published("graphaf_speed")
-    # the recorded run stands in the middle of five, which scatter by a third: the other program was timed elsewhere
-    assert found["ratio"]["training"] >= 100 and min(found["ratio"].values()) >= 60 and found["peak_memory_mb"] < 1000
+    assert found["ratio"]["training"] >= 100 and min(found["ratio"].values()) >= 80 and found["peak_memory_mb"] < 1000
     text = (ROOT / "benchmarks" / "README.md").read_text()
     for name, rate in found["ratio"].items():
         assert f"| {rate:.0f}x |" in text, name
