@@ -6,6 +6,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb)
+# as many processes as there are cores, each with one thread
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 # A notebook server's leftovers would remove the figures; progress bars would fill the pages.
 unexport MPLBACKEND
@@ -23,6 +25,7 @@ env:
 
 book: env
 	@$(BIN)/python tools/fresh.py
+	@$(BIN)/python tools/execute.py
 	@$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
 	@$(BIN)/python tools/times.py
 	@echo "The book is in _build/html/index.html; to see it in a browser: make serve"
@@ -32,7 +35,7 @@ serve: book
 	@$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
 
 test: lint book browser
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: env
 	$(BIN)/ruff check .
@@ -40,10 +43,10 @@ lint: env
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
 
 unit: env
-	$(BIN)/python -m pytest --ignore tests/site --ignore tests/test_notebooks.py
+	$(PYTEST) --ignore tests/site --ignore tests/test_notebooks.py
 
 site-test: book browser
-	$(BIN)/python -m pytest tests/site tests/test_notebooks.py
+	$(PYTEST) tests/site tests/test_notebooks.py
 
 browser: env
 	@$(BIN)/python tools/browser.py
