@@ -26,6 +26,7 @@ VALENCE = torch.tensor([0, 4, 3, 2, 1, 4, 1, 2, 3, 6, 1, 1, 1, 5, 1, 3, 3, 4])
 _CHARGE = {"+": 1, "-": -1}
 _PARTS = [(name.rstrip("+-"), _CHARGE.get(name[-1:], 0)) for name in ATOMS]  # (element, charge) of each code
 _CODE = {part: code for code, part in enumerate(_PARTS) if code}
+_PHOSPHORYL = Chem.MolFromSmarts("[#15;+0;D2](=O)-*")  # three bonds, which RDKit would take for all five
 _ORDERS = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
 # Everything RDKit checks, without its clean-up, which would turn N(=O)=O into something that was never generated.
 _CHECKS = Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP ^ Chem.SANITIZE_CLEANUP_ORGANOMETALLICS
@@ -167,7 +168,7 @@ def to_molecule(graph: Graph, row: int = 0) -> Chem.Mol:
 
 
 def build(codes: Iterable[int], bonds: Iterable[tuple[int, int, int]]) -> Chem.Mol:
-    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked."""
+    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked; hydrogens are RDKit's, but for O=[PH2]-R."""
     molecule = Chem.RWMol()
     for code in codes:
         element, charge = _PARTS[code]
@@ -176,6 +177,8 @@ def build(codes: Iterable[int], bonds: Iterable[tuple[int, int, int]]) -> Chem.M
         molecule.AddAtom(atom)
     for i, j, order in bonds:
         molecule.AddBond(i, j, _ORDERS[order])
+    for match in molecule.GetSubstructMatches(_PHOSPHORYL):
+        molecule.GetAtomWithIdx(match[0]).SetNumExplicitHs(2)
     return molecule.GetMol()
 
 

@@ -6,7 +6,7 @@ With ``strict=False`` valence alone decides: connected graphs of single, double 
 
 1. The skeleton is a planar graph.
 2. No atom has two double bonds (cumulenes, ketenes, isocyanates).
-3. No double bond and no aromatic bond in a ring of three, no aromatic bond in a ring of four.
+3. No double bond and no aromatic bond in a ring of three or between two of them, no aromatic bond in a ring of four.
 4. No triple bond in a ring.
 5. Of the bonds between N, O and F only the single bonds N-N and N-O (aromatic rings may hold any); no three such atoms
    in a row outside of an aromatic ring.
@@ -36,7 +36,7 @@ LARGEST = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
 CODES = range(1, len(ELEMENTS) + 1)  # the first atom types: C, N, O, F
 FORBIDDEN = {  # rule -> SMARTS patterns of which a strict molecule has none; rule 1 is no pattern
     2: ["*=*=*"],
-    3: ["[r3]=,:@[r3]", "[r4]:[r4]"],
+    3: ["[r3]=,:[r3]", "[r4]:[r4]"],
     4: ["*#@*"],
     5: ["N=,#[N,O]", "O=O", "O-O", "F[N,O,F]", "[N,O]~[N,O]~[N,O]"],
     6: ["[C;!$(CN)]=[NH]"],

@@ -19,7 +19,7 @@ GOALS = MIXTURES | SINGLE
 # recipe -> nats that its test molecules may cost, share of samples that must be valid without check
 GRAPHS = {
     "qm9_exact": (16, 0.9), "qm9_categorical": (16, 0.9), "qm9_masked": (16, 1), "qm9_flow": (99, 0.5),
-    "zinc_exact": (38, 0.9), "zinc_categorical": (38, 0.9), "zinc_flow": (99, 0.5),
+    "zinc_exact": (38, 0.9), "zinc_categorical": (38, 0.9), "zinc_masked": (38, 1), "zinc_flow": (99, 0.68),
 }  # fmt: skip
 SMALL = {  # arguments that make a recipe take seconds
     "static_vae": {"channels": 16, "Z": 4, "epochs": 6, "samples": 50},
@@ -267,7 +267,8 @@ def test_graphs_on_record_meet_the_goal(name):
     assert found["test"]["nll"] <= nats and found["command"] == f"python -m hybridlib.recipes {name}"
     assert len(found["curve"]) == found["settings"]["epochs"] and found["samples"]["n"] == 10_000
     samples = found["samples"]
-    assert samples["valid"]["value"] >= valid and abs(samples["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
+    off = abs(samples["size"]["value"] / found["data_size"]["mean"] - 1)
+    assert samples["valid"]["value"] >= valid and off < (0.1 if name.endswith("flow") else 0.03)
     if name.endswith("flow"):  # at the paper's temperature more than the share that the paper reports
         cold = found["samples_paper"]
         assert cold["valid"]["value"] > 0.68 and abs(cold["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
@@ -296,13 +297,12 @@ def test_universe_on_record():
     assert all(0 <= row["invalid"] < row["outside"] for row in found["readings"].values())
 
 
-def test_every_molecule_on_record_came_back_but_one():
+def test_every_molecule_on_record_came_back():
     found = recipes.published("round_trips")["sets"]
-    assert {name: part["molecules"] for name, part in found.items() if name != "moses"} == {
-        "smiles": 13_872, "qm9": 133_885, "zinc_smiles": 249_455,
+    assert {name: part["molecules"] for name, part in found.items()} == {
+        "smiles": 13_872, "qm9": 133_885, "zinc_smiles": 249_455, "moses": 1_584_663,
     }  # fmt: skip
-    # phosphorus with hydrogens beyond its smallest valence
-    assert [text for part in found.values() for text in part["lost"]] == ["O=[PH2][C@H](Cc1ccccc1)c1ccccc1"]
+    assert not any(part["lost"] for part in found.values())
 
 
 def test_the_eight_readings_of_a_page():

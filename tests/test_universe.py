@@ -70,7 +70,7 @@ def test_growing_atom_by_atom_finds_the_same_molecules():
 EXAMPLES = {
     1: ("C12=C3C4C1C3C24", "C12C3C1C1C2C31"),  # the graph K(3, 3), and a prism
     2: ("C=C=C C=C=O CN=C=O O=C=O", "C=CC=C C=CC=O"),
-    3: ("C1=CC1 C1=CO1 c1co[nH]1 c1c[nH][nH]1", "C=C1CC1 C1CC1=C1CC1 C1=CCC1 c1cc[nH]n1 c1ccccc1"),
+    3: ("C1=CC1 C1=CO1 c1co[nH]1 c1c[nH][nH]1 C1CC1=C1CC1", "C=C1CC1 C1=CCC1 c1cc[nH]n1 c1ccccc1"),
     4: ("C1#CCC1 C1#CCCC1", "C#CC1CC1 CC#CC"),
     5: ("FF OO NF FO N=N N#N CN=O O=O CN=NC NNN CONOC", "NN NO CNN C=NO C=NN c1ccnnc1 c1nnn[nH]1"),
     6: ("C=N CC=N", "CC(N)=N C=NC"),
@@ -117,6 +117,7 @@ def test_comparison_with_the_uniform_distribution():
     found = universe.compare(Uniform(), ["C", "N", "O"])
     assert found["kl"] == pytest.approx(math.log(6 / 3)) and found["outside"] == pytest.approx(1 / 2)
     assert found["coverage"] == pytest.approx(1 - (5 / 6) ** 3) and found["ideal"] == pytest.approx(1 - (2 / 3) ** 3)
+    assert universe.compare(Uniform(), ["C"])["outside"] == pytest.approx(5 / 6)
     found = universe.compare(Uniform(), ["C", "CO"])  # probabilities 1/6 and 2/6
     assert found["kl"] == pytest.approx((math.log(6 / 2) + math.log(3 / 2)) / 2)
     assert found["coverage"] == pytest.approx(1 - ((5 / 6) ** 2 + (4 / 6) ** 2) / 2)
