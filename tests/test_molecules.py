@@ -38,10 +38,6 @@ def drawn(atoms, bonds):
     return Graph(torch.tensor([atoms]), matrix[None])
 
 
-def returns(smiles):
-    return to_smiles(from_smiles([smiles])) == [Chem.CanonSmiles(smiles)]
-
-
 class TestRoundTrip:
     def test_of_the_embedded_molecules(self):
         smiles = list(datasets._smiles())[::9]
@@ -53,7 +49,8 @@ class TestRoundTrip:
         assert set(graph.atoms.flatten().tolist()) == set(range(len(ATOMS)))
 
     def test_phosphorus_with_a_double_bonded_oxygen_has_five_bonds(self):
-        assert all(map(returns, ["C[PH2]=O", "C[PH](C)=O", "C[PH](=O)O", "CP(C)(C)=O", "CP(C)C", "CP", "C[P+](C)(C)C"]))
+        smiles = ["C[PH2]=O", "C[PH](C)=O", "C[PH](=O)O", "CP(C)(C)=O", "CP(C)C", "CP", "C[P+](C)(C)C"]
+        assert to_smiles(from_smiles(smiles)) == [plain(text) for text in smiles]
         assert to_smiles(from_smiles(["CP=O"])) == ["C[PH2]=O"]  # the same graph, and not what the data mean
 
     def test_forgets_stereochemistry_alone(self):

@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MIXTURES = {"made_dna": 79.6, "mushrooms": 9.66, "nltcs": 6.0, "plants": 12.5, "static_mnist": 88.0}
 SINGLE = {"static_vae": 88.0, "static_transformer": 84.5, "zinc_smiles": 27.5}
 GOALS = MIXTURES | SINGLE
-# recipe -> nats that its test molecules may cost, share of samples that must be valid without check
+# recipe -> nats that its test molecules may cost, share of samples that must be valid without check (flow: the paper's)
 GRAPHS = {
-    "qm9_exact": (16, 0.9), "qm9_categorical": (16, 0.9), "qm9_masked": (16, 1), "qm9_flow": (99, 0.5),
+    "qm9_exact": (16, 0.9), "qm9_categorical": (16, 0.9), "qm9_masked": (16, 1), "qm9_flow": (99, 0.68),
     "zinc_exact": (38, 0.9), "zinc_categorical": (38, 0.9), "zinc_masked": (38, 1), "zinc_flow": (99, 0.68),
 }  # fmt: skip
 SMALL = {  # arguments that make a recipe take seconds
@@ -269,9 +269,9 @@ def test_graphs_on_record_meet_the_goal(name):
     samples = found["samples"]
     off = abs(samples["size"]["value"] / found["data_size"]["mean"] - 1)
     assert samples["valid"]["value"] >= valid and off < (0.1 if name.endswith("flow") else 0.03)
-    if name.endswith("flow"):  # at the paper's temperature more than the share that the paper reports
+    if name.endswith("flow"):  # at the paper's temperature too
         cold = found["samples_paper"]
-        assert cold["valid"]["value"] > 0.68 and abs(cold["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
+        assert cold["valid"]["value"] > valid and abs(cold["size"]["value"] / found["data_size"]["mean"] - 1) < 0.1
     assert found["samples_checked"]["valid"]["value"] == 1
     row = (
         f"| {name} | {found['test']['nll']:.2f} ± {found['test']['se']:.2f} | {100 * samples['valid']['value']:.1f} % |"

@@ -1,11 +1,11 @@
 """Execute the notebooks that the cache does not know, as many side by side as there are cores.
 
-The build would execute them one after the other. One that fails stays out of the cache, and the build, which finds it
-missing, runs it again and says where it stops.
+The build would execute them one after the other. If one stops with an error, which is printed, the build stops too.
 """
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import yaml
@@ -23,7 +23,9 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a notebook for each core: more threads would only wait
     timeout = yaml.safe_load((ROOT / "_config.yml").read_text())["execute"]["timeout"]  # seconds a cell
     logger = logging.getLogger(__name__)
-    load_executor("local-parallel", cache, logger=logger).run_and_cache(timeout=timeout)
+    result = load_executor("local-parallel", cache, logger=logger).run_and_cache(timeout=timeout)
+    if result.excepted:
+        sys.exit("stopped with an error, see above: " + ", ".join(result.excepted))
 
 
 if __name__ == "__main__":
