@@ -19,6 +19,7 @@ NOTEBOOKS = sorted((ROOT / "book").rglob("*.ipynb"))
 # room -> the rooms it may import. A new arrow is a decision: it is drawn here first.
 ARROWS = {
     "__init__": set(),
+    "extras": set(),
     "outputs": set(),
     "layers": set(),
     "noise": set(),
@@ -33,23 +34,23 @@ ARROWS = {
     "made": {"autoregressive", "outputs", "layers"},
     "flows": {"autoregressive", "layers", "made", "noise", "outputs"},
     "dequantization": {"autoregressive", "flows", "noise", "outputs"},
-    "molecules": set(),
-    "universe": {"molecules"},
-    "metrics": {"molecules"},
+    "molecules": {"extras"},
+    "universe": {"extras", "molecules"},
+    "metrics": {"extras", "molecules"},
     "rgcn": set(),
     "checkpoints": {"graphaf", "train"},
     "graphaf": {"dequantization", "layers", "molecules", "noise", "outputs", "rgcn"},
-    "datasets": {"molecules"},
+    "datasets": {"extras", "molecules"},
     "train": set(),
     "recipes": {"datasets", "dequantization", "flows", "graphaf", "made", "metrics", "molecules", "outputs", "pixelcnn"}
     | {"train", "transformer", "universe", "vae"},
     # leaves: no model imports them
     "audit": set(),
-    "comparison": {"train"},
+    "comparison": {"extras", "train"},
     "faulty": set(),
-    "viz": set(),
-    "widgets": {"made", "molecules", "viz"},
-    "show": set(),
+    "viz": {"extras"},
+    "widgets": {"extras", "made", "molecules", "viz"},
+    "show": {"extras"},
     "exercise": set(),
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "viz"}
@@ -222,8 +223,12 @@ class TestRepositoryAddress:
         assert "colab.research.google.com/github/a-teacher/my-course/blob/main" in texts[tmp_path / "README.md"]
 
     @pytest.mark.parametrize(
-        "url", ["", "a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b"]
+        "url",
+        ["", "a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b"]
+        + [f"https://github.com/{name}" for name in ("../..", "a/..", "a/..git", "a/.git", "-a/b", "a/b/c", "a/b\nc")]
+        + ["https://github.com/a/b; touch x", "https://github.com/ä/b", "https://github.com/a/b?c"],
     )
     def test_refuses_what_colab_cannot_open(self, tmp_path, url):
+        shutil.copy(ROOT / "_config.yml", tmp_path)
         with pytest.raises(ValueError, match="OWNER/NAME"):
             repository.change(tmp_path, url)

@@ -25,7 +25,7 @@ def main() -> None:
         sys.exit("Lock with the oldest Python the book supports: make lock PYTHON=python3.11")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-"]
     report = subprocess.run(
-        [*command, f"{ROOT}[book,molecules,dev]", *sys.argv[1:]], check=True, stdout=subprocess.PIPE
+        [*command, f"{ROOT}[dev]", *sys.argv[1:]], check=True, stdout=subprocess.PIPE
     )
     metadata = [entry["metadata"] for entry in json.loads(report.stdout)["install"]]
     pins = {
