@@ -1,8 +1,8 @@
 """README's code runs in an environment of exactly what README says to install, and says there what README says.
 
-An environment is made for each `pip install` of README that the tests need: hybridlib as a wheel of this tree, and of the
-packages that are installed here only those that its metadata ask for, with what these ask for in turn. Nothing is
-downloaded; the weekly workflow has pip itself follow README.
+The environment holds hybridlib as a wheel of this tree and, of the packages that are installed here, only those that
+its metadata ask for, with what these ask for in turn. Nothing is downloaded; in the weekly workflow pip itself follows
+README.
 """
 
 import importlib.metadata
@@ -65,7 +65,7 @@ def environment(folder, wheel, extras):
     for name in needs([f"hybridlib[{','.join(extras)}]"]):
         for file in importlib.metadata.files(name):
             source, place = Path(file.locate()), site / file
-            if not file.parts[0] == ".." and file.suffix != ".pyc":
+            if file.parts[0] != ".." and file.suffix != ".pyc":
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(source)
     return folder / "bin" / "python"

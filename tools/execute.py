@@ -48,7 +48,7 @@ class Ran:
 
 
 def run(path: Path, folder: str | Path | None = None, shift: int = 0) -> Ran:
-    """Execute one notebook in `folder` (default: a scratch folder), with seeds larger by `shift`; errors are returned."""
+    """Execute one notebook in `folder` (default: a scratch folder), seeds larger by `shift`; errors are returned."""
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
             return run(path, scratch, shift)
@@ -118,7 +118,8 @@ def ask(arguments) -> Ran:
 def run_all(jobs: list[tuple], each) -> None:
     """run(*job) for all jobs, `each` of the results as it comes; exits with the errors once all have run."""
     errors = []
-    with multiprocessing.Pool(min(side_by_side(), len(jobs)) or 1) as pool:
+    fresh = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with fresh.Pool(min(side_by_side(), len(jobs)) or 1) as pool:
         for ran in pool.imap_unordered(ask, jobs):
             if ran.error is None:
                 print(told(ran), flush=True)
@@ -144,10 +145,10 @@ def into_the_cache() -> None:
 
 
 def chosen(names: list[str]) -> list[Path]:
-    """Notebooks by their names, all of them for none. ValueError for a name that no notebook has."""
+    """Notebooks by their names, all of them for none; exits with a sentence for a name that no notebook has."""
     known = {path.stem: path for path in notebooks()}
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no chapter is called {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
+        sys.exit(f"no chapter is called {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
     return [known[name] for name in names or known]
 
 
@@ -162,10 +163,7 @@ def main(arguments: list[str]) -> None:
             parser.error("chapters are chosen together with --shift; the build needs all")
         into_the_cache()
         return
-    try:
-        paths = chosen(options.chapters)
-    except ValueError as error:
-        parser.error(str(error))
+    paths = chosen(options.chapters)
     capability = os.environ.get("ATEN_CPU_CAPABILITY", "the processor's own")
     print(f"seeds + {options.shift}, {os.environ['OMP_NUM_THREADS']} threads, capability: {capability}", flush=True)
     run_all([(path, None, options.shift) for path in paths], lambda ran: None)

@@ -1,13 +1,17 @@
 """The Python examples of README, each with the extras of the `pip install` that stands above it.
 
-    python tools/readme.py | PYTHON -     run them all in another environment
+python tools/readme.py --install      what pip has to install for the first, from this folder instead of GitHub
+python tools/readme.py | PYTHON -     run them all in another environment
 """
 
 import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = re.compile(r'^    pip install "hybridlib(?:\[([\w,]+)\])? @ git\+|^```python\n(.*?)^```', re.MULTILINE | re.DOTALL)
+PARTS = re.compile(
+    r'^    pip install "hybridlib(?:\[([\w,]+)\])? @ git\+|^```python\n(.*?)^```', re.MULTILINE | re.DOTALL
+)
 
 
 def examples() -> list[tuple[list[str], str]]:
@@ -24,4 +28,7 @@ def examples() -> list[tuple[list[str], str]]:
 
 
 if __name__ == "__main__":
-    print("\n".join(code for _, code in examples()))
+    if sys.argv[1:] == ["--install"]:
+        print(f"hybridlib[{','.join(examples()[0][0])}] @ {ROOT.as_uri()}")
+    else:
+        print("\n".join(code for _, code in examples()))
