@@ -123,15 +123,14 @@ class TestData:
             with pytest.raises(ValueError):
                 subject.value(subject.make(), *data)
 
-    @pytest.mark.parametrize(
-        "change", [lambda x: x.numpy(), lambda x: x.tolist(), lambda x: None, lambda x: x.cfloat()]
-    )
-    def test_what_is_no_tensor_of_real_numbers_is_refused(self, name, change):
+    def test_what_is_no_tensor_of_real_numbers_is_refused(self, name):
         subject = SUBJECTS[name]
         if name.startswith("graphaf"):
             pytest.skip("takes a Graph, which has tests of its own")
-        with pytest.raises(ValueError, match="tensor of shape|real numbers"):
-            subject.value(subject.make(), change(subject.data[0]), *subject.data[1:])
+        x, *rest = subject.data
+        for other in (x.numpy(), x.tolist(), None, x.cfloat(), x[0]):
+            with pytest.raises(ValueError, match="needs"):
+                subject.value(subject.make(), other, *rest)
 
     def test_weights_that_are_no_numbers_are_refused(self, name):
         subject = SUBJECTS[name]
