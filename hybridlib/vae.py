@@ -119,7 +119,8 @@ class VAE(nn.Module):
 
     def _theta(self, z: Tensor) -> Tensor:
         """The decoder's numbers: (B, Z) -> (B, D, P)."""
-        return through(self.decoder, self._beside(z)).unflatten(-1, (-1, self.output.P))
+        numbers, P = through(self.decoder, self._beside(z)), self.output.P
+        return numbers.unflatten(-1, (numbers.shape[-1] // P, P))
 
     def _beside(self, x: Tensor) -> Tensor:
         return beside(x, next(self.parameters()))
