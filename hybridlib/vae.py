@@ -97,12 +97,11 @@ class VAE(nn.Module):
         line = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
         grid = torch.cartesian_prod(*[line] * self.Z).view(-1, self.Z)
         log_mass = self.prior().log_prob(grid) + self.Z * math.log(2 * reach / (points - 1))
-        at_once = max(1, 200_000 // max(1, len(x)))
+        at_once = max(1, 200_000 // len(x))
         parts = zip(grid.split(at_once), log_mass.split(at_once))
         sums = [
             (
-                self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), len(x))
-                + m[:, None]
+                self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), -1) + m[:, None]
             ).logsumexp(0)
             for z, m in parts
         ]
@@ -119,13 +118,14 @@ class VAE(nn.Module):
 
     def _theta(self, z: Tensor) -> Tensor:
         """The decoder's numbers: (B, Z) -> (B, D, P)."""
-        numbers, P = through(self.decoder, self._beside(z)), self.output.P
-        return numbers.unflatten(-1, (numbers.shape[-1] // P, P))
+        return through(self.decoder, self._beside(z)).unflatten(-1, (-1, self.output.P))
 
     def _beside(self, x: Tensor) -> Tensor:
         return beside(x, next(self.parameters()))
 
     def _checked(self, x: Tensor) -> Tensor:
         check_rows(x, None, "VAE")
+        if not len(x):
+            raise ValueError(f"VAE needs at least one row, got shape {tuple(x.shape)}")
         self.output.check(x)
         return self._beside(x)
