@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, distributions
 from torch.distributions import constraints
 
+from .described import Described
 
-class Bernoulli:
+
+class Bernoulli(Described):
     """p(x = 1) = sigmoid(theta): one number per variable, values 0 and 1."""
 
     P = 1  # numbers per variable that the network gives
@@ -51,7 +53,7 @@ def check_finite(x: Tensor, what: str = "data") -> None:
         raise ValueError(f"the {what} hold {bad} NaN or infinite entries; remove them")
 
 
-class Categorical:
+class Categorical(Described):
     """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
 
     def __init__(self, K: int):
@@ -78,7 +80,7 @@ class Categorical:
         check_whole(x, self.width, owner, "round or re-level the data first")
 
 
-class Real:
+class Real(Described):
     """Outputs on the real line share what the network sees and what is refused."""
 
     width = 1

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .described import Described
 
-class RGCN(nn.Module):
+
+class RGCN(Described, nn.Module):
     """Embeddings of the atoms of a graph, equivariant: permuting the atoms permutes the embeddings.
 
     ``A`` atom types, ``H`` width, ``layers`` rounds of messages, ``R`` kinds of bonds.
