@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, distributions, nn
 
 from .autoregressive import Autoregressive, sampling
+from .described import Described
 from .noise import draw
 from .outputs import Bernoulli, Output, beside, bounded, check_rows, through
 
 
-class VAE(nn.Module):
+class VAE(Described, nn.Module):
     """p(x) = ∫ N(z; 0, I) p(x | z) dz, bounded with q(z | x) = N(z; mean(x), scale(x)^2).
 
     ``encoder``  (B, D) -> (B, 2 Z): mean and (bounded) log-scale of q(z | x)
