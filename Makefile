@@ -20,8 +20,8 @@ override THREADS := $(value THREADS)
 override SHIFT := $(value SHIFT)
 export URL CHAPTERS HELD THREADS SHIFT
 
-# as many processes as there are cores, each with one thread unless THREADS says more
-PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto
+# as many processes as there are cores, each with one thread unless THREADS says more; who is done takes from the others
+PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # A notebook server's leftovers would remove the figures; progress bars would fill the pages.
 unexport MPLBACKEND

@@ -9,6 +9,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
+from .described import Described
 from .noise import draw
 from .outputs import Bernoulli, Output, beside, check_finite, check_rows
 
@@ -51,7 +52,7 @@ def sampling(method):
     return wrapped
 
 
-class Autoregressive(nn.Module):
+class Autoregressive(Described, nn.Module):
     """p(x) = prod_d p(x_d | x_before(d)); a subclass supplies ``theta`` and gets likelihood and sampling from here.
 
     ``order[t]`` is the variable that is generated at step t. ``theta(x)[:, d]`` may depend on the variables before d in

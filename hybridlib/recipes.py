@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from . import __version__, datasets, train
 from .dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from .described import Described
 from .flows import iaf
 from .graphaf import READINGS, GraphAF
 from .made import MADE, Mixture, Pool, random_orders
@@ -450,7 +451,7 @@ def start_from_frequencies(model: MADE, x: Tensor) -> None:
     model.net.out.bias.copy_((frequency if model.several else frequency[model.order]).logit())
 
 
-class Residual(nn.Sequential):
+class Residual(Described, nn.Sequential):
     """x + f(x), where f is the layers in turn."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ NAME = "pretend GPU"
 # What only looks at shapes and types, runs in C++ or needs no judgement: passed on at once, for speed.
 _LOOKED_AT = "shape dtype ndim requires_grad is_leaf grad_fn data T mT layout is_sparse is_meta is_nested"
 _CALLED = """__bool__ __float__ __hash__ __index__ __int__ __len__ backward data_ptr dim is_complex is_contiguous
-is_floating_point is_pinned item numel pin_memory register_hook requires_grad_ retain_grad set_ size stride tolist untyped_storage"""
+is_floating_point is_pinned item numel pin_memory register_hook requires_grad_ retain_grad set_ size stride tolist
+untyped_storage"""
 PASSED = {
     torch._has_compatible_shallow_copy_type,
     torch.autograd.backward,
