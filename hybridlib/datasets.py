@@ -158,8 +158,8 @@ class Alphabet:
     """Text as numbers: 0 is the end of a string, 1, 2, ... are the characters, in the order given."""
 
     def __init__(self, characters: str):
-        if len(set(characters)) != len(characters) or not characters:
-            raise ValueError(f"an alphabet needs characters, each of them once, got {characters!r}")
+        if len(set(characters)) != len(characters) or not characters or {"\n", "\r"} & {*characters}:
+            raise ValueError(f"an alphabet needs characters, each of them once, no line end: {characters[:60]!r}")
         self.characters = characters
         self._code = {character: code for code, character in enumerate(characters, start=1)}
 
@@ -168,19 +168,24 @@ class Alphabet:
         return len(self.characters) + 1
 
     def encode(self, strings, T: int) -> torch.Tensor:
-        """n strings -> float32 (n, T), filled up with 0. ValueError for unknown characters, "", T or more characters.
+        """n strings -> float32 (n, T), filled up with 0; from a list, a generator or an open file, one a line.
 
-        One place is kept for the end: a string without it would not say that it is over.
+        One place is kept for the end: a string without it would not say that it is over. ValueError names row and
+        string: unknown characters, "", T or more characters, no string.
         """
         if isinstance(strings, str):
-            raise ValueError(f"encode takes a list of strings, got the string {strings!r}; write [{strings!r}]")
+            raise ValueError(f"encode takes a list of strings, got the string {strings[:60]!r}; write [...] around it")
+        strings = list(strings)
         codes = np.zeros((len(strings), T), np.float32)
-        for row, string in zip(codes, strings):
+        for row, string in enumerate(strings):
+            if not isinstance(string, str):
+                raise ValueError(f"row {row}: encode takes strings, got {type(string).__name__} {string!r:.60}")
+            string, shown = string.rstrip("\r\n"), f"row {row}: {string[:60]!r}"  # a line of a file has a line end
             if not 0 < len(string) < T:
-                raise ValueError(f"{string!r} has {len(string)} characters; 1 to {T - 1} fit into T = {T} places")
+                raise ValueError(f"{shown} has {len(string):,} characters; 1 to {T - 1} fit into T = {T} places")
             if unknown := sorted(set(string) - self._code.keys()):
-                raise ValueError(f"{string!r} holds {unknown}; this alphabet knows {self.characters!r}")
-            row[: len(string)] = [self._code[character] for character in string]
+                raise ValueError(f"{shown} holds {unknown}; this alphabet knows {self.characters!r}")
+            codes[row, : len(string)] = [self._code[character] for character in string]
         return torch.from_numpy(codes)
 
     def decode(self, codes: torch.Tensor) -> list[str]:
