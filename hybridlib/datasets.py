@@ -398,7 +398,11 @@ def _packaged(name, package, file, sha256):
 def _own(path, sha256, unpack=bytes):
     """The unpacked and verified bytes of a file in the reader's own folder HYBRIDLIB_DATA, None if it is not there."""
     own = os.environ.get("HYBRIDLIB_DATA")
-    if not own or not (file := Path(own).expanduser() / path).is_file():
+    if not own:
+        return None
+    if not Path(own).expanduser().is_dir():
+        raise ValueError(f"HYBRIDLIB_DATA={own} is not a folder; name one that is, or unset it")
+    if not (file := Path(own).expanduser() / path).is_file():
         return None
     remedy = "replace it, or unset HYBRIDLIB_DATA to have it downloaded"
     return _check(unpack(file.read_bytes()), file, sha256, remedy)
@@ -422,7 +426,12 @@ def _verified(path):
         stored = pooch.retrieve(url, known, fname=Path(url).name, path=cache, downloader=downloader)
     except ValueError:
         raise ValueError(f"{name}: what {url} delivered is truncated or altered (expected {known}); {remedy}") from None
-    except OSError as error:  # requests' errors are OSErrors
+    except OSError as error:  # requests' errors are OSErrors too, but have no number
+        if error.errno is not None:
+            raise OSError(
+                f"{name}: the cache folder {cache} cannot be written ({error}); make it writable, with room in it, or "
+                f"copy {path} (sha256 {sha256}) into another folder and set HYBRIDLIB_DATA to that folder"
+            ) from None
         where = f"is not in HYBRIDLIB_DATA={own} and " if own else ""
         raise OSError(f"{name} {where}could not be downloaded from {url} ({error}); {remedy}") from None
     raw = Path(stored).read_bytes()
