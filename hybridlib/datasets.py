@@ -26,6 +26,8 @@ import numpy as np
 import pooch
 import torch
 
+from .extras import missing, optional
+
 if TYPE_CHECKING:  # RDKit is needed only for molecules
     from . import molecules
 
@@ -321,7 +323,8 @@ def _read(name, shape):
 
 
 def _digits():
-    from sklearn.datasets import load_digits  # heavy to import, needed only here
+    with optional('datasets.load("digits")'):  # heavy to import, needed only here
+        from sklearn.datasets import load_digits
 
     return load_digits(return_X_y=True)
 
@@ -380,7 +383,7 @@ def _packaged(name, package, file, sha256):
     """The bytes of a file that comes inside a package, verified."""
     spec = importlib.util.find_spec(package)  # finds the folder without importing the package
     if spec is None:
-        raise ValueError(f"{name} comes inside the package {package}, which is not installed: pip install {package}")
+        raise missing(package, f'the data set "{name}"')
     path, remedy = Path(spec.origin).parent / file, f"pip install --force-reinstall --no-deps {package}"
     if not path.is_file():
         raise OSError(f"{name}: {path} is missing: {remedy}")

@@ -9,11 +9,14 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from rdkit import Chem
-from rdkit.Chem import QED, Crippen, Descriptors
-from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from .extras import optional
 from .molecules import ATOMS, Graph, from_smiles, to_smiles
+
+with optional(__name__):
+    from rdkit import Chem
+    from rdkit.Chem import QED, Crippen, Descriptors
+    from rdkit.Chem.Scaffolds import MurckoScaffold
 
 PROPERTIES = {"logP": Crippen.MolLogP, "QED": QED.qed, "weight": Descriptors.MolWt}
 
@@ -118,10 +121,8 @@ def fcd(smiles: Sequence[str], reference: Sequence[str], *, most: int = 10_000, 
 
     Needs the package fcd_torch, which reads the weights that it brings along without pickle from torch 2.6 on.
     """
-    try:
+    with optional("metrics.fcd, the Frechet ChemNet distance,"):
         from fcd_torch import FCD
-    except ImportError:
-        raise ImportError("the Frechet ChemNet distance needs the package fcd_torch: pip install fcd_torch") from None
     pick = random.Random(seed)
     smiles, reference = (pick.sample(list(part), min(most, len(part))) for part in (smiles, reference))
     with warnings.catch_warnings():  # a package of 2019 uses names that numpy and scipy are about to drop

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rdkit import Chem, rdBase
 from torch import Tensor
+
+from .extras import optional
+
+with optional(__name__):
+    from rdkit import Chem, rdBase
 
 ELEMENTS = "CNOF"
 LARGEST = 12  # heavy atoms of a molecule of the book's small set

@@ -34,7 +34,10 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm1(h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        scores = q / math.sqrt(q.shape[-1]) @ k.mT  # written out: the fused product cannot be differentiated twice
+        if past is None:
+            scores = scores + torch.full_like(scores[0, 0], -math.inf).triu(1)  # nothing of what comes later
+        mixed = scores.softmax(-1).to(v.dtype) @ v
         h = h + self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
         h = h + self.dropout(self.down(F.gelu(self.up(self.norm2(h)), approximate="tanh")))
         return h, torch.stack([k, v])

