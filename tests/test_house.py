@@ -46,7 +46,7 @@ ARROWS = {
     # leaves: no model imports them
     "audit": set(),
     "comparison": {"train"},
-    "faulty": set(),
+    "faulty": {"noise"},
     "viz": set(),
     "widgets": {"made", "molecules", "viz"},
     "show": set(),
