@@ -1,13 +1,27 @@
 # make book    build the site: environment, execution of every notebook, HTML; warnings are errors
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
+# make elsewhere    the chapters with other seeds, threads and processor capabilities
 # make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
 # make format | first-cells | lock | repository URL=...                        the commands that rewrite files
 
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb)
-# as many processes as there are cores, each with one thread
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+THREADS ?= 1
+SHIFT ?= 1
+# what is held back below the newest version, to be moved by hand together with a look at every number in the book
+HELD ?= torch==2.13.0
+# Values given on the command line reach the scripts as text, through the environment and in quotes; without this,
+# make would expand them and the shell would run what stands behind a semicolon.
+override URL := $(value URL)
+override CHAPTERS := $(value CHAPTERS)
+override HELD := $(value HELD)
+override THREADS := $(value THREADS)
+override SHIFT := $(value SHIFT)
+export URL CHAPTERS HELD THREADS SHIFT
+
+# as many processes as there are cores, each with one thread unless THREADS says more; who is done takes from the others
+PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # A notebook server's leftovers would remove the figures; progress bars would fill the pages.
 unexport MPLBACKEND
@@ -16,7 +30,7 @@ export TQDM_DISABLE := 1
 export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test env serve lint unit site-test bench colab-test clean format first-cells lock repository browser
+.PHONY: book test elsewhere env serve lint unit site-test bench colab-test clean format first-cells lock repository browser
 .DEFAULT_GOAL := book
 
 env:
@@ -51,8 +65,11 @@ site-test: book browser
 browser: env
 	@$(BIN)/python tools/browser.py
 
+elsewhere: env
+	@OMP_NUM_THREADS="$$THREADS" $(BIN)/python tools/execute.py --shift "$$SHIFT" $$CHAPTERS
+
 colab-test: env
-	$(BIN)/python tools/colab_test.py $(CHAPTERS)
+	$(BIN)/python tools/colab_test.py $$CHAPTERS
 
 bench: env
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -68,10 +85,8 @@ format: env
 first-cells: env
 	$(BIN)/python tools/first_cells.py
 
-# what is held back below the newest version, to be moved by hand together with a look at every number in the book
-HELD ?= torch==2.13.0
 lock:
-	$(PYTHON) tools/lock.py $(HELD)
+	$(PYTHON) tools/lock.py $$HELD
 
 repository: env
-	$(BIN)/python tools/repository.py $(URL)
+	$(BIN)/python tools/repository.py "$$URL"

@@ -12,6 +12,7 @@ import time
 
 import torch
 
+from .extras import optional
 from .train import evaluate
 
 FORMATS = {
@@ -50,9 +51,10 @@ def probe(features, labels):
     features: (train (n, F), test (m, F)); labels: (train (n,), test (m,)). Features are standardized by the train rows.
     `ValueError` for features that are not finite or not as many as the labels.
     """
-    from sklearn.linear_model import LogisticRegression  # heavy to import, needed only here
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    with optional("comparison.probe"):  # heavy to import, needed only here
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
 
     for x, y in zip(features, labels, strict=True):
         if x.dim() != 2 or len(x) != len(y):

@@ -6,7 +6,10 @@ import inspect
 import textwrap
 from pathlib import Path
 
-from IPython.display import display
+from .extras import optional
+
+with optional(__name__):
+    from IPython.display import display
 
 
 def show(obj, *, docstring=True):

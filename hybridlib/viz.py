@@ -10,9 +10,13 @@ import html
 import io
 import re
 
-import matplotlib as mpl
 import numpy as np
-from IPython.display import display
+
+from .extras import optional
+
+with optional(__name__):
+    import matplotlib as mpl
+    from IPython.display import display
 
 BLUE, ORANGE, GREEN, PURPLE, PINK, GREY = "#2a85c7", "#d1660a", "#0f9d76", "#8b6fd0", "#c8559d", "#7d8488"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, PINK, GREY)
@@ -91,11 +95,11 @@ def _frame(drawing, caption):
 
 
 def images(x, *, shape=None, columns=10, titles=None, ax=None):
-    """Pictures in rows: (n, D) or (n, H, W), values 0..1 -> Axes. shape: (H, W), by default square.
+    """Pictures in rows: (n, D) or (n, H, W), or a list of such tensors, values 0..1 -> Axes. shape: (H, W), or square.
 
     `ValueError` for flat pictures that are not square where no shape is given.
     """
-    x = np.asarray(x, dtype=float)
+    x = np.concatenate([np.asarray(part, dtype=float) for part in (x if isinstance(x, list) else [x])])
     if x.ndim == 2:
         side = round(x.shape[1] ** 0.5)
         if shape is None and side * side != x.shape[1]:
@@ -271,8 +275,9 @@ def _formula(smiles):
             'stroke-width="2" stroke-dasharray="6 4"/><text x="100" y="81" text-anchor="middle" font-size="18" '
             'fill="currentColor">invalid</text></svg>'
         )
-    from rdkit import Chem, rdBase
-    from rdkit.Chem.Draw import rdMolDraw2D
+    with optional("viz.molecules, which draws with RDKit,"):
+        from rdkit import Chem, rdBase
+        from rdkit.Chem.Draw import rdMolDraw2D
 
     with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(smiles)
@@ -293,7 +298,8 @@ def _formula(smiles):
 
 def places(molecule):
     """Where a chemist would draw the atoms of an RDKit molecule: [(x, y), ...], a bond is about 1.5 long."""
-    from rdkit.Chem import rdDepictor
+    with optional("viz.places"):
+        from rdkit.Chem import rdDepictor
 
     molecule.UpdatePropertyCache(False)
     conformer = molecule.GetConformer(rdDepictor.Compute2DCoords(molecule))

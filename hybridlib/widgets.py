@@ -14,10 +14,14 @@ import re
 import uuid
 from importlib.resources import files
 
-import anywidget
 import torch
-import traitlets
 from torch import Tensor, nn
+
+from .extras import optional
+
+with optional(__name__):
+    import anywidget
+    import traitlets
 
 FAMILIES = ("ar", "ae", "hybrid", "flow", "other")
 LARGEST = 200_000  # characters of JSON that one explorer may carry into a page

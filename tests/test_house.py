@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import first_cells
@@ -19,38 +20,53 @@ NOTEBOOKS = sorted((ROOT / "book").rglob("*.ipynb"))
 # room -> the rooms it may import. A new arrow is a decision: it is drawn here first.
 ARROWS = {
     "__init__": set(),
-    "outputs": set(),
+    "extras": set(),
+    "outputs": {"described"},
     "layers": set(),
     "noise": set(),
-    "autoregressive": {"noise", "outputs"},
-    "independent": {"autoregressive"},
-    "fvsbn": {"autoregressive", "outputs", "layers"},
+    "autoregressive": {"described", "noise", "outputs"},
+    "independent": {"autoregressive", "outputs"},
+    "fvsbn": {"autoregressive", "layers", "outputs"},
     "nade": {"autoregressive"},
-    "transformer": {"autoregressive", "outputs"},
+    "transformer": {"autoregressive", "described", "outputs"},
     "pixelcnn": {"autoregressive", "outputs"},
-    "autoencoder": {"noise"},
-    "vae": {"autoregressive", "noise", "outputs"},
-    "made": {"autoregressive", "outputs", "layers"},
-    "flows": {"autoregressive", "layers", "made", "noise", "outputs"},
-    "dequantization": {"autoregressive", "flows", "noise", "outputs"},
-    "molecules": set(),
-    "universe": {"molecules"},
-    "metrics": {"molecules"},
-    "rgcn": set(),
+    "autoencoder": {"described", "noise", "outputs"},
+    "vae": {"autoregressive", "described", "noise", "outputs"},
+    "made": {"autoregressive", "described", "layers", "noise", "outputs"},
+    "flows": {"autoregressive", "described", "layers", "made", "noise", "outputs"},
+    "dequantization": {"autoregressive", "described", "flows", "noise", "outputs"},
+    "molecules": {"extras"},
+    "universe": {"extras", "molecules"},
+    "metrics": {"extras", "molecules"},
+    "rgcn": {"described"},
     "checkpoints": {"graphaf", "train"},
-    "graphaf": {"dequantization", "layers", "molecules", "noise", "outputs", "rgcn"},
-    "datasets": {"molecules"},
-    "train": set(),
-    "recipes": {"datasets", "dequantization", "flows", "graphaf", "made", "metrics", "molecules", "outputs", "pixelcnn"}
-    | {"train", "transformer", "universe", "vae"},
-    # leaves: no model imports them
+    "graphaf": {"autoregressive", "dequantization", "described", "layers", "molecules", "noise", "outputs", "rgcn"},
+    "datasets": {"extras", "molecules"},
+    "train": {"described"},
+    "recipes": {
+        "datasets",
+        "dequantization",
+        "described",
+        "flows",
+        "graphaf",
+        "made",
+        "metrics",
+        "molecules",
+        "outputs",
+        "pixelcnn",
+        "train",
+        "transformer",
+        "universe",
+        "vae",
+    },
     "audit": set(),
-    "comparison": {"train"},
+    "comparison": {"extras", "train"},
     "faulty": set(),
-    "viz": set(),
-    "widgets": {"made", "molecules", "viz"},
-    "show": set(),
+    "viz": {"extras"},
+    "widgets": {"extras", "made", "molecules", "viz"},
+    "show": {"extras"},
     "exercise": set(),
+    "described": set(),
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "viz"}
 
@@ -150,6 +166,15 @@ class TestNotebook:
         assert re.search(r"^## ", prose, flags=re.MULTILINE), "the theme needs a section on every page"
 
 
+def test_first_cell_says_what_to_install_where_the_library_is_missing(tmp_path):
+    # -I -S: an interpreter without any installed package, as a reader has who downloaded a chapter alone
+    command = [sys.executable, "-I", "-S", "-c", first_cells.first_cell_source()]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr.splitlines()[-1]
+    url = TestRepositoryAddress.OLD
+    assert told.startswith("ModuleNotFoundError: the library of the book is missing: ")
+    assert told.endswith(f'%pip install "hybridlib[book] @ git+{url}@main"')
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "book").rglob("*.md")), ids=lambda path: path.stem)
 def test_every_page_has_a_section(path):
     assert re.search(r"^## ", path.read_text("utf-8"), flags=re.MULTILINE), "the theme needs a section on every page"
@@ -222,8 +247,75 @@ class TestRepositoryAddress:
         assert "colab.research.google.com/github/a-teacher/my-course/blob/main" in texts[tmp_path / "README.md"]
 
     @pytest.mark.parametrize(
-        "url", ["", "a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b"]
+        "url",
+        ["", "a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b"]
+        + [f"https://github.com/{name}" for name in ("../..", "a/..", "a/..git", "a/.git", "-a/b", "a/b/c", "a/b\nc")]
+        + ["https://github.com/a/b; touch x", "https://github.com/ä/b", "https://github.com/a/b?c"],
     )
     def test_refuses_what_colab_cannot_open(self, tmp_path, url):
+        shutil.copy(ROOT / "_config.yml", tmp_path)
         with pytest.raises(ValueError, match="OWNER/NAME"):
             repository.change(tmp_path, url)
+
+
+class TestCommandLine:
+    """What is typed after `make` is text: nothing in it is executed, and each script refuses what is no answer."""
+
+    EVIL = ["https://github.com/a/b; touch touched", "$(shell touch touched)", "$$(touch touched)", "`touch touched`"]
+
+    @pytest.mark.parametrize("value", EVIL)
+    @pytest.mark.parametrize(
+        "target, name",
+        [("repository", "URL"), ("colab-test", "CHAPTERS"), ("lock", "HELD")]
+        + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")],
+    )
+    def test_is_never_executed(self, tmp_path, target, name, value):
+        shutil.copy(ROOT / "Makefile", tmp_path)
+        inside = tmp_path / ".venv/bin/python"  # it does nothing but write down what it is given
+        inside.parent.mkdir(parents=True)
+        inside.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" "${name}" "$OMP_NUM_THREADS" >> given\n')
+        inside.chmod(0o755)
+        command = ["make", target, f"PYTHON={inside}", f"{name}={value}"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        given = (tmp_path / "given").read_text().splitlines()
+        assert not (tmp_path / "touched").exists(), f"make {target} {name}={value!r} ran the command inside"
+        assert value in given, "the script did not get what was typed"
+
+    def test_scripts_refuse_what_is_no_answer(self, tmp_path):
+        for script, *arguments in (
+            ("execute.py", "--shift", "1; touch touched"),
+            ("execute.py", "--shift", "1", "made;"),
+            ("execute.py", "made"),
+            ("colab_test.py", "no-such-chapter"),
+            ("lock.py", "--index-url=https://example.org"),
+            ("repository.py", "https://github.com/../.."),
+        ):
+            ran = subprocess.run(
+                [sys.executable, ROOT / "tools" / script, *arguments], cwd=tmp_path, capture_output=True
+            )
+            assert ran.returncode, f"{script} accepts {arguments}"
+            assert b"Traceback" not in ran.stderr, ran.stderr.decode()
+
+
+def actions():
+    """Every action that a workflow uses -> (file, name, version, the comment behind it)."""
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
+        for name, version, comment in re.findall(r"uses: ([\w/-]+)@(\S+)(.*)", path.read_text("utf-8")):
+            yield path.name, name, version, comment
+
+
+class TestWorkflows:
+    def test_actions_are_pinned_by_commit(self):
+        for file, name, version, comment in actions():
+            assert re.fullmatch(r"[0-9a-f]{40}", version), f"{file}: {name}@{version} may move; name the commit"
+            assert re.fullmatch(r"  # v\d+\.\d+\.\d+", comment), f"{file}: {name}: say the version of the commit"
+        assert len({(name, version) for _, name, version, _ in actions()}) == len({name for _, name, _, _ in actions()})
+
+    def test_only_the_job_that_publishes_may_publish(self):
+        for path in (ROOT / ".github/workflows").glob("*.yml"):
+            workflow = yaml.safe_load(path.read_text("utf-8"))
+            assert workflow["permissions"] == {"contents": "read"}, path.name
+            for name, job in workflow["jobs"].items():
+                if "permissions" in job:
+                    assert (path.name, name) == ("pages.yml", "deploy")
+                    assert not [step for step in job["steps"] if "run" in step], "what may publish runs nothing of ours"

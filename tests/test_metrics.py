@@ -103,5 +103,5 @@ def test_frechet_chemnet_distance():
 
 def test_the_distance_names_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "fcd_torch", None)
-    with pytest.raises(ImportError, match="pip install fcd_torch"):
+    with pytest.raises(ImportError, match=r"hybridlib\[fcd\]"):
         metrics.fcd(["C"], ["C"])

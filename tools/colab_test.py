@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from execute import CONFIG, chosen
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,14 +111,16 @@ def run(path: Path, python: Path) -> float:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         notebook = nbformat.read(path, as_version=4)
-        NotebookClient(notebook, kernel_name="colab", timeout=900, resources={"metadata": {"path": folder}}).execute()
+        limit = CONFIG["execute"]["timeout"]  # seconds a cell and the start of the kernel, for stalls only
+        options = dict(kernel_name="colab", timeout=limit, startup_timeout=limit, iopub_timeout=limit)
+        NotebookClient(notebook, resources={"metadata": {"path": folder}}, **options).execute()
     return time.perf_counter() - start
 
 
 def main(names: list[str]) -> None:
     for variable in ("HYBRIDLIB_DATA", "PYTHONPATH"):
         os.environ.pop(variable, None)
-    chapters = [ROOT / "book" / f"{name}.ipynb" for name in names] or sorted((ROOT / "book").glob("*.ipynb"))
+    chapters = chosen(names)
     python = environment(interpreter())
     before = state(python)
     print("Colab's versions: " + ", ".join(f"{name} {found.split()[0]}" for name, found in before.items()), flush=True)

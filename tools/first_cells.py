@@ -1,9 +1,13 @@
 """The first cell of every notebook, written here once.
 
-On Colab it installs hybridlib from the repository and whatever of its needs Colab lacks; anywhere else it does nothing.
-Without dependencies, so that nothing which Colab brings can be replaced: a new mlxtend, for one, asks for a new numpy,
-and with that the running kernel breaks. `make first-cells` puts it at the top of every notebook; a test checks that it
-is there.
+On Colab it installs hybridlib from the repository and whatever of its needs Colab lacks; elsewhere it only says what to
+install, if hybridlib is missing. Without dependencies, so that nothing which Colab brings can be replaced: a new
+mlxtend, for one, asks for a new numpy, and with that the running kernel breaks. `make first-cells` puts it at the top
+of every notebook; a test checks that it is there.
+
+It installs the branch of _config.yml, which the buttons open as well, so chapter and library come from one state of the
+repository. A copy that a reader keeps would meet a later library: a release sets that `branch` to its tag first, and
+its chapters then install just that (CONTRIBUTING.md).
 """
 
 from pathlib import Path
@@ -14,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 
 TEMPLATE = """\
-# On Colab only: install the book's library and what Colab lacks for it;
+# On Colab: install the book's library and what Colab lacks for it;
 # --no-deps leaves everything that Colab brings as it is.
 import os
 import subprocess
@@ -22,8 +26,12 @@ import sys
 from importlib.util import find_spec
 
 on_colab = find_spec("google") and find_spec("google.colab")
-if on_colab and not find_spec("hybridlib"):
+if not find_spec("hybridlib"):
     library = "git+{url}@{branch}"  # fmt: skip
+    if not on_colab:
+        raise ModuleNotFoundError(
+            f'the library of the book is missing: %pip install "hybridlib[book] @ {{library}}"'
+        )
     library = os.environ.get("HYBRIDLIB_WHEEL", library)
     needs = "accelerate anywidget chemicals mlxtend pooch psygnal rdkit safetensors".split()
     missing = [name for name in needs if not find_spec(name)]

@@ -33,7 +33,8 @@ def addresses(url: str) -> list[str]:
 def change(root: Path, url: str) -> list[Path]:
     """Replace the address in all files under `root` -> the files changed. ValueError unless Colab can open it."""
     url = url.rstrip("/").removesuffix(".git")
-    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
+    # GitHub's own rules for names; "." and ".." would lead out of them
+    if not re.fullmatch(r"https://github\.com/[A-Za-z\d](-?[A-Za-z\d])*/(?!\.{1,2}$)[\w.-]+", url, re.ASCII):
         raise ValueError(
             f"the address must look like https://github.com/OWNER/NAME (Colab opens no other), got {url!r}"
         )

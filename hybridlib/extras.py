@@ -1,0 +1,35 @@
+"""Optional packages: which extra of hybridlib brings each, told at the import or the call that misses one."""
+
+from contextlib import contextmanager
+
+# name in `import` -> (name in `pip install`, extra of pyproject.toml); a test compares it with pyproject.toml
+EXTRAS = {
+    "sklearn": ("scikit-learn", "pictures"),
+    "mlxtend": ("mlxtend", "pictures"),
+    "rdkit": ("rdkit", "molecules"),
+    "networkx": ("networkx", "molecules"),
+    "chemicals": ("chemicals", "molecules"),
+    "fcd_torch": ("fcd_torch", "fcd"),
+    "matplotlib": ("matplotlib", "figures"),
+    "IPython": ("ipython", "figures"),
+    "anywidget": ("anywidget", "figures"),
+    "traitlets": ("traitlets", "figures"),
+}
+
+
+def missing(package: str, needed_by: str) -> ModuleNotFoundError:
+    """The error to raise, which says what to install; `needed_by` is the room or the call, as a reader writes it."""
+    name, extra = EXTRAS[package]
+    remedy = f"pip install 'hybridlib[{extra}]'"
+    return ModuleNotFoundError(f"{needed_by} needs the package {name}, which is not installed: {remedy}", name=package)
+
+
+@contextmanager
+def optional(needed_by: str):
+    """Around the import of optional packages: `ModuleNotFoundError` with the extra to install if one is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:  # a package that is there, and lacks one of its own needs
+            raise
+        raise missing(error.name, needed_by) from None

@@ -1,0 +1,129 @@
+"""The tool that executes notebooks: it names what failed and where, and shifts every seed without touching the text."""
+
+import random
+
+import execute
+import nbformat
+import numpy as np
+import pytest
+import shifted_seeds
+import torch
+from sklearn.utils import check_random_state
+
+from hybridlib import datasets
+
+DRAWS = """\
+import random, numpy as np, torch
+from torch import Generator
+torch.manual_seed({seed}); np.random.seed({seed}); random.seed({seed})
+drawn = [torch.rand(1).item(), np.random.rand(), random.random(), random.Random({seed}).random()]
+drawn += [np.random.default_rng({seed}).random(), np.random.RandomState({seed}).rand()]
+drawn += [torch.rand(1, generator=g.manual_seed({seed})).item() for g in (Generator(), torch.Generator("cpu"))]
+print(drawn)"""
+
+
+BUSY = """\
+stop = time.process_time() + 3
+while time.process_time() < stop:
+    pass"""
+
+
+def notebook(folder, *sources):
+    cells = [nbformat.v4.new_code_cell(source, id=f"cell-{n}") for n, source in enumerate(sources)]
+    path = folder / "small.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_seeds_are_shifted_where_generators_take_them(tmp_path):
+    three = execute.run(notebook(tmp_path, DRAWS.format(seed=3)), shift=4)
+    seven = execute.run(notebook(tmp_path, DRAWS.format(seed=7)))
+    assert three.error is seven.error is None
+    printed = [ran.notebook.cells[-1].outputs[0].text for ran in (three, seven)]
+    assert printed[0] == printed[1] and printed[0].count(",") == 7
+
+
+class TestShift:
+    @pytest.fixture(autouse=True)
+    def as_it_was(self, monkeypatch):
+        """Whatever `shift` replaces comes back after the test."""
+        for owner, name in (
+            (torch, "Generator"),
+            (torch, "manual_seed"),
+            (torch.random, "manual_seed"),
+            (np.random, "RandomState"),
+            (np.random, "default_rng"),
+            (np.random, "seed"),
+            (random, "Random"),
+            (random, "seed"),
+        ):
+            monkeypatch.setattr(owner, name, getattr(owner, name))
+
+    def test_the_division_of_data_stays(self):
+        before = datasets._divided(list("abcdefghij"), 2)
+        shifted_seeds.shift(1)
+        after = datasets._divided(list("abcdefghij"), 2)
+        assert [part.tolist() for part in before] == [part.tolist() for part in after]
+
+    def test_old_generators_keep_their_class_and_other_packages_take_them(self):
+        old = np.random.RandomState(5)
+        expected = np.random.RandomState(6).rand()
+        shifted_seeds.shift(1)
+        assert isinstance(torch.default_generator, torch.Generator)
+        assert check_random_state(old) is old and check_random_state(5).rand() == expected
+
+    def test_what_is_no_number_stays(self):
+        expected = random.Random("text").random()
+        shifted_seeds.shift(1)
+        assert random.Random("text").random() == expected
+        np.random.default_rng(None)
+        random.Random()
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "import os; os._exit(1)"], ids=["raises", "dies"])
+def test_names_notebook_and_cell_that_fail(tmp_path, source):
+    ran = execute.run(notebook(tmp_path, "1 + 1", source, "2 + 2"), shift=1)
+    assert ran.error.startswith("small, cell-1 (cell 2): ")
+
+
+def test_text_on_stderr_is_an_error(tmp_path):
+    ran = execute.run(notebook(tmp_path, "1 + 1", "import warnings; warnings.warn('careful')"))
+    assert ran.error.startswith("small, cell-1 writes to stderr: ") and "careful" in ran.error
+
+
+def test_a_cell_that_should_raise_may(tmp_path):
+    path = notebook(tmp_path, "1 / 0", "3")
+    written = nbformat.read(path, as_version=4)
+    written.cells[0].metadata["tags"] = ["raises-exception"]
+    nbformat.write(written, path)
+    ran = execute.run(path)
+    assert ran.error is None and ran.notebook.cells[1].outputs[0].data["text/plain"] == "3"
+
+
+def test_measures_the_processor_and_not_the_clock(tmp_path):
+    ran = execute.run(notebook(tmp_path, "import time; time.sleep(1)", BUSY))
+    (asleep, _), (awake, name) = ran.cells
+    assert awake > 2.5 and asleep < awake / 2 and name == "cell-1 (cell 1)"
+    assert "cell-1 (cell 1)" in execute.told(ran)
+
+
+def test_kernels_are_quiet(tmp_path, capfd):
+    execute.run(notebook(tmp_path, "1"))
+    assert capfd.readouterr() == ("", ""), "warnings of every kernel fill the log of the build"
+
+
+def test_all_that_fail_are_named_at_the_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "good").mkdir()
+    bad, good, kept = notebook(tmp_path, "1 / 0"), notebook(tmp_path / "good", "1"), []
+    with pytest.raises(SystemExit, match=r"stopped, see above: small, cell-0 \(cell 0\)$"):
+        execute.run_all([(bad,), (good,)], kept.append)
+    assert [ran.path for ran in kept] == [good]
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_side_by_side_fills_the_cores(monkeypatch):
+    monkeypatch.setattr(execute.os, "sched_getaffinity", lambda pid: range(6), raising=False)
+    for threads, together in (("1", 6), ("2", 3), ("16", 1)):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        assert execute.side_by_side() == together
