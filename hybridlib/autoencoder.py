@@ -7,12 +7,14 @@ Bourlard & Kamp (1988), "Auto-association by multilayer perceptrons and singular
 import torch
 from torch import Tensor, nn
 
+from .described import Described
 from .noise import draw
+from .outputs import beside, check_finite, check_rows, through
 
 KINDS = "gaussian", "mask", "flip"
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Described, nn.Module):
     """x̂ = decoder(encoder(x)): no probability, only an error |x - x̂|^2.
 
     ``encoder`` (B, D) -> (B, Z) and ``decoder`` (B, Z) -> (B, D) are any two networks.
@@ -24,11 +26,11 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """The code: (B, D) -> (B, Z)."""
-        return self.encoder(x)
+        return through(self.encoder, self._beside(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """The reconstruction of a code: (B, Z) -> (B, D)."""
-        return self.decoder(z)
+        return through(self.decoder, self._beside(z))
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of an example: (B, D) -> (B, D)."""
@@ -41,13 +43,16 @@ class Autoencoder(nn.Module):
         or two shapes that differ.
         """
         seen = x if seen is None else seen
-        if x.dim() != 2 or seen.shape != x.shape:
-            raise ValueError(
-                f"x and what the encoder sees need one shape (B, D), got {tuple(x.shape)}, {tuple(seen.shape)}"
-            )
-        if not (torch.isfinite(x).all() and torch.isfinite(seen).all()):
-            raise ValueError("the data hold NaN or infinite entries; remove them")
-        return (x - self(seen)).square().sum(-1)
+        check_rows(x, None, "an autoencoder")
+        check_rows(seen, x.shape[1], "the encoder of these x")
+        if len(x) != len(seen):
+            raise ValueError(f"x has {len(x)} rows, what the encoder sees has {len(seen)}; they belong together")
+        check_finite(x)
+        check_finite(seen)
+        return (self._beside(x) - self(seen)).square().sum(-1)
+
+    def _beside(self, x: Tensor) -> Tensor:
+        return beside(x, next(self.parameters(), x))
 
 
 def corrupt(x: Tensor, amount: float, *, kind: str = "gaussian", generator: torch.Generator | None = None) -> Tensor:
@@ -71,7 +76,7 @@ def largest_angle(A: Tensor, B: Tensor) -> float:
 
     Björck & Golub (1973). Computed from its sine, because a cosine near 1 has lost half of the digits.
     """
-    Q, _ = torch.linalg.qr(A.double())
-    R, _ = torch.linalg.qr(B.double())
+    Q, _ = torch.linalg.qr(A.cpu().double())
+    R, _ = torch.linalg.qr(B.cpu().double())
     sine = torch.linalg.matrix_norm(R - Q @ (Q.T @ R), 2)  # what of R lies outside the span of Q
     return sine.clamp(max=1).asin().item()

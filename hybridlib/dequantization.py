@@ -16,9 +16,10 @@ from torch import Tensor, distributions, nn
 from torch.distributions import constraints
 
 from .autoregressive import Autoregressive, sampling
+from .described import Described
 from .flows import Flow, iaf
 from .noise import draw
-from .outputs import Categorical, bounded, check_whole
+from .outputs import Categorical, beside, bounded, check_rows, check_whole, precise
 
 
 def bits_per_dim(log_prob: Tensor, D: int) -> Tensor:
@@ -32,7 +33,7 @@ def _width(w: float) -> float:
     return float(w)
 
 
-class UniformDequantizer(nn.Module):
+class UniformDequantizer(Described, nn.Module):
     """q(v | x) uniform on [x, x + w)^D: log q = -D log w."""
 
     def __init__(self, w: float = 1.0):
@@ -42,10 +43,10 @@ class UniformDequantizer(nn.Module):
     def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> noise v - x in [0, w) (B, D), log q(v | x) (B,), nats."""
         noise = self.w * draw(torch.rand, x.shape, like=x, generator=generator)
-        return noise, x.new_full((len(x),), -x.shape[1] * math.log(self.w))
+        return noise, noise.new_full((len(x),), -x.shape[1] * math.log(self.w))
 
 
-class VariationalDequantizer(nn.Module):
+class VariationalDequantizer(Described, nn.Module):
     """q(v | x) by a conditional flow: v - x = w sigmoid(e), e from a flow over the line with the context x.
 
     ``flow`` needs ``context=D`` and a fast inverse, such as iaf or realnvp; a small iaf unless given.
@@ -70,7 +71,7 @@ class VariationalDequantizer(nn.Module):
         return noise, log_q - log_slope.sum(-1)
 
 
-class Dequantized(nn.Module):
+class Dequantized(Described, nn.Module):
     """P(x) = integral of p(v) over the cell [x, x + w)^D, bounded by E_q[log p(v) - log q(v | x)].
 
     ``density``      of y = v / levels: ``log_prob(y) -> (B,)`` and ``sample(n)``, such as a Flow or a MADE with a
@@ -105,8 +106,10 @@ class Dequantized(nn.Module):
         x, w = self._checked(x), self.dequantizer.w
         line = w * (torch.arange(points, dtype=x.dtype, device=x.device) + 0.5) / points
         grid = torch.cartesian_prod(*[line] * self.D).view(-1, self.D)
-        parts = grid.split(max(1, 200_000 // len(x)))
-        log_p = torch.cat([self._log_density((x + part[:, None]).flatten(0, 1)).view(-1, len(x)) for part in parts])
+        parts = grid.split(max(1, 200_000 // max(1, len(x))))
+        log_p = torch.cat(
+            [self._log_density((x + part[:, None]).flatten(0, 1)).view(len(part), len(x)) for part in parts]
+        )
         return log_p.logsumexp(0) + self.D * math.log(w / points)
 
     @sampling
@@ -120,12 +123,11 @@ class Dequantized(nn.Module):
         return self.density.log_prob(v / self.levels) - self.D * math.log(self.levels)
 
     def _checked(self, x: Tensor) -> Tensor:
-        if x.dim() != 2 or x.shape[1] != self.D:
-            raise ValueError(f"this model needs data of shape (B, {self.D}), got {tuple(x.shape)}")
+        check_rows(x, self.D, "Dequantized")
         remedy = "round or re-level them, and leave the noise to the dequantizer"
         check_whole(x, self.levels, f"data of {self.levels} levels hold", remedy)
         numbers = (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
-        return x.to(next(numbers, torch.empty(0)).dtype)
+        return beside(x, next(numbers, x.new_empty(0, dtype=torch.float32)))
 
 
 class ArgmaxNormal(distributions.Distribution):
@@ -156,12 +158,12 @@ class ArgmaxNormal(distributions.Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x = value), nats: (...) -> (...)."""
         t = torch.linspace(-9, 9, self.points, dtype=self.loc.dtype, device=self.loc.device)
-        k = value.long().unsqueeze(-1)
+        k = value.to(self.loc.device).long().unsqueeze(-1)
         at = self.loc.gather(-1, k) + self.scale.gather(-1, k) * t  # (..., points)
         below = torch.special.log_ndtr((at.unsqueeze(-2) - self.loc.unsqueeze(-1)) / self.scale.unsqueeze(-1))
         others = self.allowed.scatter(-1, k, False).unsqueeze(-1)
-        log_weight = -(t.square() + math.log(2 * math.pi)) / 2 + math.log(18 / (self.points - 1))
-        log_p = (torch.where(others, below, 0).sum(-2) + log_weight).logsumexp(-1)
+        log_weight = (-t.square() / 2).log_softmax(0)  # of the places: they sum to 1 after rounding, too
+        log_p = (torch.where(others, below, 0).sum(-2) + log_weight).logsumexp(-1).clamp(max=0)
         return torch.where(self.allowed.gather(-1, k).squeeze(-1), log_p, -math.inf)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
@@ -172,7 +174,7 @@ class ArgmaxNormal(distributions.Distribution):
 
     def elbo(self, value: Tensor, *, w: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """Bound of log P(x = value) by noise u ~ U[0, w)^K: log N(onehot + u; loc, scale) + K log w, nats, (...)."""
-        y = F.one_hot(value.long(), self.loc.shape[-1]).to(self.loc)
+        y = F.one_hot(value.to(self.loc.device).long(), self.loc.shape[-1]).to(self.loc)
         y = y + _width(w) * draw(torch.rand, y.shape, like=y, generator=generator)
         log_p = distributions.Normal(self.loc, self.scale, validate_args=False).log_prob(y)
         return torch.where(self.allowed, log_p + math.log(w), 0).sum(-1)
@@ -191,7 +193,7 @@ class Argmax(Categorical):
 
     def distribution(self, theta: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0) -> ArgmaxNormal:
         """(B, D, 2K) -> ArgmaxNormal with batch shape (B, D); ``temperature`` multiplies the scales."""
-        loc, log_scale = theta.chunk(2, -1)
+        loc, log_scale = precise(theta).chunk(2, -1)
         scale = temperature * 0.3 * bounded(log_scale, self.spread).exp()
         return ArgmaxNormal(loc, scale, allowed=allowed, points=self.points)
 
@@ -207,4 +209,4 @@ def argmax_elbo(
 
     Each variable is a one-hot vector plus noise, a Gaussian given the *discrete* variables before it, as in GraphAF.
     """
-    return model(model._checked(x, None)).elbo(x, w=w, generator=generator).sum(-1)
+    return model(x).elbo(x, w=w, generator=generator).sum(-1)

@@ -21,4 +21,5 @@ class FVSBN(Autoregressive):
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D, 1)."""
-        return F.linear(x, self.weight.tril(-1), self.bias).unsqueeze(-1)
+        x, _ = self.placed(x)
+        return F.linear(x.to(self.weight), self.weight.tril(-1), self.bias).unsqueeze(-1)

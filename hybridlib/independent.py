@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .autoregressive import Autoregressive
+from .outputs import check_rows
 
 
 class Independent(Autoregressive):
@@ -27,8 +28,9 @@ class Independent(Autoregressive):
         Without it, maximum likelihood gives a variable that never varied in x probability 0 of varying ever.
         ValueError for no rows, values other than 0 and 1, or a pseudocount that is not positive.
         """
-        if x.dim() != 2 or not len(x):
-            raise ValueError(f"the data need shape (n, D) with n at least 1, got {tuple(x.shape)}")
+        check_rows(x, None, "Independent.fitted")
+        if not len(x):
+            raise ValueError(f"the data need at least one row, got shape {tuple(x.shape)}")
         if not pseudocount > 0:
             raise ValueError(f"pseudocount is {pseudocount}; it must be positive, or unseen values become impossible")
         model = cls(x.shape[1])

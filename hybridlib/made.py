@@ -4,14 +4,19 @@ Germain, Gregor, Murray & Larochelle (2015), "MADE: Masked Autoencoder for Distr
 Chapter 5 builds it.
 """
 
+import itertools
 import math
 
 import torch
 from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, permutation, sampling
+from .described import Described
 from .layers import MaskedLinear, Staircase, mask
-from .outputs import Output
+from .noise import choose, shuffle
+from .outputs import Output, check_rows
+
+MOST = 500_000_000  # weights, 2 GB: beyond that a call is a mistake more often than a wish
 
 
 def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
@@ -30,7 +35,7 @@ def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
 
 def random_orders(M: int, D: int, *, generator: torch.Generator | None = None) -> Tensor:
     """M random orders (M, D) of D variables."""
-    return torch.stack([torch.randperm(D, generator=generator) for _ in range(M)])
+    return torch.stack([shuffle(D, generator=generator) for _ in range(M)])
 
 
 class MaskedMLP(nn.Module):
@@ -61,6 +66,13 @@ class MaskedMLP(nn.Module):
         self.any_order = any_order
         self.natural = [torch.arange(1, D + 1)] + [evenly_spaced_degrees(H, D, context=context > 0) for H in hidden]
         inputs, *hiddens, outputs = self.unit_degrees(self.natural)
+        pairs = [*itertools.pairwise([inputs, *hiddens, outputs]), *([(inputs, outputs)] if direct else [])]
+        if (weights := sum(len(a) * len(b) for a, b in pairs)) > MOST:
+            raise ValueError(
+                f"this network would have {weights:,} weights, more than {MOST:,}: D = {D} variables enter as {width} "
+                f"numbers and leave as {P} each; take direct=False, fewer hidden units, or outputs with fewer numbers "
+                "(LogisticMixture for grey levels), or a convolution (PixelCNN)"
+            )
         layer = MaskedLinear if any_order else Staircase
         self.hidden = nn.ModuleList(
             layer(a, b, strict=False) for a, b in zip([inputs, *hiddens], hiddens, strict=False)
@@ -77,7 +89,8 @@ class MaskedMLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None, degrees: list[Tensor] | None = None) -> Tensor:
         """(B, D, width) -> theta (B, D, P). ``degrees`` [variables, hidden...] is for ``any_order`` networks."""
-        h = x = x.flatten(1) if context is None else torch.cat([context, x.flatten(1)], 1)
+        x = x.flatten(1) if context is None else torch.cat([context, x.flatten(1)], 1)
+        h = x = x.to(next(self.parameters()).dtype)
         units = self.unit_degrees([d.to(x.device) for d in degrees or self.natural]) if self.any_order else self.natural
         for i, layer in enumerate(self.hidden):
             z = layer(h, units[i], units[i + 1]).relu()
@@ -147,7 +160,7 @@ class MADE(Autoregressive):
         rank = torch.empty_like(sequence)
         rank[sequence] = torch.arange(1, self.D + 1, device=rank.device)
         hidden = self.net.natural[1:]
-        if self.connectivity and not isinstance(order, Tensor):
+        if self.connectivity and (order is None or isinstance(order, int)):
             hidden = [h[getattr(self, f"deal_{i}")[order or 0].cpu()] for i, h in enumerate(hidden)]
         return [rank, *hidden]
 
@@ -161,6 +174,7 @@ class MADE(Autoregressive):
 
     def theta(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None) -> Tensor:
         """Numbers of every conditional in one pass: (B, D) -> (B, D, P), in the first order unless told otherwise."""
+        x, context = self.placed(x, context)
         if self.several:
             return self.net(self.output.encode(x), context, self.degrees(order))
         # the network knows the natural order only: permute on the way in and on the way out
@@ -171,18 +185,21 @@ class MADE(Autoregressive):
         return theta.index_select(1, sequence.argsort())  # index_select: indexing with [] is ten times slower backward
 
     def forward(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None):
-        """All conditionals of one order: (B, D) -> distribution with batch shape (B, D)."""
-        return self.output.distribution(self.theta(x, context, order))
+        """All conditionals of one order: (B, D) -> distribution with batch shape (B, D). ValueError on wrong values."""
+        return self._conditionals(*self._checked(x, context), order)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None) -> Tensor:
         """log p(x): (B, D) -> (B,), nats; with several orders log 1/M sum_m p_m(x), or one order's if ``order`` says.
 
         Probabilities are averaged, never logits: an average of logits is not a distribution.
         """
-        x = self._checked(x, context)
+        x, context = self._checked(x, context)
         chosen = range(len(self.orders)) if order is None else [order]
-        each = torch.stack([self(x, context, m).log_prob(x).sum(-1) for m in chosen])
+        each = torch.stack([self._conditionals(x, context, m).log_prob(x).sum(-1) for m in chosen])
         return each.logsumexp(0) - math.log(len(each))
+
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None):
+        return self.output.distribution(self.theta(x, context, order))
 
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D), each hidden unit computed once: the work of one pass instead of D."""
@@ -197,6 +214,7 @@ class MADE(Autoregressive):
 
         (B, D) -> (B, D), as of a model in eval mode. Where a gradient is wanted, by D full passes.
         """
+        noise, context = self.placed(noise, context)
         inputs = noise, context, *self.parameters()
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
             return super().generate(noise, pick, context)
@@ -210,26 +228,30 @@ class MADE(Autoregressive):
         The known variables must come first in the order. A model of several orders has learned any order, so one is
         made up; a model of one order raises ValueError where its order does not begin with the known variables.
         """
-        known = torch.as_tensor(known, device=self.orders.device)
+        check_rows(x, self.D, type(self).__name__)
+        known = torch.as_tensor(known).to(self.orders.device)
         if known.dtype != torch.bool or known.shape != (self.D,):
             raise ValueError(f"known must be a bool vector ({self.D},), got {known.dtype} {tuple(known.shape)}")
-        x = self._checked(torch.where(known, x.to(known.device), 0), context)
+        x, context = self._checked(torch.where(known, x.to(known.device), 0), context)
         order = self.order
         if self.several:
-            order = torch.randperm(self.D, generator=generator).to(order)
+            order = shuffle(self.D, generator=generator).to(order)
             order = torch.cat([order[known[order]], order[~known[order]]])
         K = int(known.sum())
         if not known[order[:K]].all():
+            first = int(order[:K][~known[order[:K]]][0])
             raise ValueError(
-                f"this model generates in the order {order.tolist()}, which does not begin with the known variables "
-                f"{known.nonzero().flatten().tolist()}; train with several orders to fill in any of them"
+                f"this model's order does not begin with the {K} known variables: it generates variable {first} before "
+                "one of them; train with several orders to fill in any of them"
             )
         u = self._uniforms(len(x), generator, context)
         return self._frontier(u, context, order if self.several else None, given=x[:, order[:K]])
 
     def _sequence(self, order: int | Tensor | None) -> Tensor:
         """The order (D,) meant by None (the first), a number, or a permutation."""
-        if not isinstance(order, Tensor):
+        if order is None or isinstance(order, int):
+            if not 0 <= (order or 0) < len(self.orders):
+                raise ValueError(f"this MADE has {len(self.orders)} orders, numbered from 0; there is no order {order}")
             return self.orders[order or 0]
         order = permutation(order, self.D).to(self.orders)
         if not (self.several or torch.equal(order, self.order)):
@@ -238,11 +260,11 @@ class MADE(Autoregressive):
 
     @sampling
     def _sample(self, n, context, generator, sampler) -> Tensor:
-        u = self._uniforms(n, generator, context)
+        u, context = self.placed(self._uniforms(n, generator, context), context)
         # a mixture: each sample first draws its order, then itself
-        which = torch.randint(len(self.orders), (n,), generator=generator) if len(self.orders) > 1 else torch.zeros(n)
+        which = choose(len(self.orders), n, generator=generator) if len(self.orders) > 1 else torch.zeros(n).long()
         x = torch.empty_like(u)
-        for m in which.unique().long().tolist():
+        for m in which.unique().tolist():
             rows = (which == m).to(u.device)
             x[rows] = sampler(u[rows], None if context is None else context[rows], m)
         return x
@@ -265,10 +287,11 @@ class MADE(Autoregressive):
         sequence, C, w, P, block = self._sequence(order), self.context, self.output.width, self.output.P, 32
         u = u[:, sequence].t().contiguous()
         result = torch.empty_like(u)
-        inputs = u.new_empty(C + self.D * w, u.shape[1])
+        weight = next(self.parameters())  # the network may be coarser than the uniforms
+        inputs = weight.new_empty(C + self.D * w, u.shape[1])
         inputs[:C] = 0 if context is None else context.t()
-        units = [u.new_empty(len(W), u.shape[1]) for W, _, _ in hidden]
-        theta = u.new_empty(self.D * P, u.shape[1])
+        units = [weight.new_empty(len(W), u.shape[1]) for W, _, _ in hidden]
+        theta = weight.new_empty(self.D * P, u.shape[1])
         # how many inputs, and units of each hidden layer, are final before step t
         final = [[C + t * w for t in range(self.D)]]
         final += [torch.searchsorted(d, torch.arange(self.D), right=True).tolist() for _, _, d in hidden]
@@ -316,10 +339,11 @@ class Pool(Autoregressive):
 
     def __init__(self, models, *, sharpness: float = 1.0):
         models = list(models)
+        if not models:
+            raise ValueError("a pool needs at least one model, got none")
         first = models[0]
         if len(first.orders) > 1 or any(not torch.equal(model.orders, first.orders) for model in models):
-            orders = [model.orders.tolist() for model in models]
-            raise ValueError(f"only models of one and the same order can be pooled, got {orders}; use Mixture instead")
+            raise ValueError("only models of one and the same order can be pooled, these differ; use Mixture instead")
         super().__init__(first.D, output=first.output, orders=first.order, context=first.context)
         self.models = nn.ModuleList(models)
         self.sharpness = sharpness
@@ -329,12 +353,14 @@ class Pool(Autoregressive):
         return self.sharpness * torch.stack([model.theta(x, context) for model in self.models]).mean(0)
 
 
-class Mixture(nn.Module):
+class Mixture(Described, nn.Module):
     """p(x) = 1/M sum_m p_m(x) of separately trained models: a proper distribution, unlike an average of logits."""
 
     def __init__(self, models):
         super().__init__()
         self.models = nn.ModuleList(models)
+        if not len(self.models):
+            raise ValueError("a mixture needs at least one model, got none")
         if len({model.D for model in self.models}) != 1:
             raise ValueError(f"a mixture needs models of one size, got D = {[model.D for model in self.models]}")
         self.D = self.models[0].D
@@ -346,7 +372,7 @@ class Mixture(nn.Module):
 
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D): each draws its model, then itself."""
-        which = torch.randint(len(self.models), (n,), generator=generator)
+        which = choose(len(self.models), n, generator=generator)
         parts = []
         for m, model in enumerate(self.models):
             rows = which == m

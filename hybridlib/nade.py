@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, sampling
 
+ROOM = 2**24  # numbers held at once: 64 MB in float32
+
 
 class NADE(Autoregressive):
     """p(x_d = 1 | x_before(d)) = sigmoid(b_d + V_d . h_d) with h_d = sigmoid(c + sum_{j before d} W_j x_j).
@@ -30,11 +32,15 @@ class NADE(Autoregressive):
         self.b, self.c = nn.Parameter(torch.zeros(D)), nn.Parameter(torch.zeros(H))
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D) -> (B, D, 1); needs memory for B D H numbers."""
+        """(B, D) -> (B, D, 1); a few rows at a time, for each needs memory for D H numbers (a gradient keeps them)."""
+        x, _ = self.placed(x)
+        parts = x.split(max(1, ROOM // (self.D * len(self.c))))
+        return torch.cat([self._theta(part) for part in parts])[:, self.order.argsort(), None]
+
+    def _theta(self, x: Tensor) -> Tensor:
         terms = x[:, self.order, None] * self.W[self.order]  # (B, D, H) in the order of generation
         before = terms.cumsum(1) - terms  # step t holds the sum over the steps before it
-        theta = (torch.sigmoid(self.c + before) * self.V[self.order]).sum(-1) + self.b[self.order]
-        return theta[:, self.order.argsort(), None]
+        return (torch.sigmoid(self.c + before) * self.V[self.order]).sum(-1) + self.b[self.order]
 
     @sampling
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -42,7 +48,7 @@ class NADE(Autoregressive):
         u = self._uniforms(n, generator, context)
         x, a = torch.zeros_like(u), self.c.expand(n, -1)
         for d in self.order.tolist():
-            theta = torch.sigmoid(a) @ self.V[d] + self.b[d]
+            theta = (torch.sigmoid(a) * self.V[d]).sum(-1) + self.b[d]
             x[:, d] = self.output.pick(theta[:, None], u[:, d])
             a = a + x[:, d, None] * self.W[d]
         return x

@@ -5,11 +5,31 @@ from torch import Tensor
 
 
 def draw(kind, shape, *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """``kind`` (torch.rand or torch.randn) of some shape, in the precision and on the device of ``like``.
+    """``kind`` (torch.rand or torch.randn) of some shape, on the device of ``like``, in its precision or float32.
 
-    ValueError for a negative number of samples.
+    Never coarser than float32: a uniform of 8 bits would draw what is rare far too often. ValueError for a negative
+    number of samples.
     """
+    where = like.device if generator is None else generator.device
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return kind(*_counts(shape), generator=generator, device=where, dtype=dtype).to(like.device)
+
+
+def choose(M: int, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """n whole numbers from 0..M-1, all alike: a LongTensor (n,) on the CPU. ValueError for a negative n."""
+    return torch.randint(M, _counts((n,)), generator=generator, device=_home(generator)).cpu()
+
+
+def shuffle(n: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """The numbers 0..n-1 in random order: a LongTensor (n,) on the CPU."""
+    return torch.randperm(n, generator=generator, device=_home(generator)).cpu()
+
+
+def _home(generator: torch.Generator | None) -> torch.device | str:
+    return "cpu" if generator is None else generator.device
+
+
+def _counts(shape) -> tuple[int, ...]:
     if min(shape, default=0) < 0:
         raise ValueError(f"the number of samples must not be negative, got {min(shape)}")
-    where = like.device if generator is None else generator.device
-    return kind(*shape, generator=generator, device=where, dtype=like.dtype).to(like.device)
+    return tuple(shape)

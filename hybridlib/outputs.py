@@ -8,11 +8,37 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributions
+from torch import Tensor, distributions, nn
 from torch.distributions import constraints
 
+from .described import Described
 
-class Bernoulli:
+
+def precise(t: Tensor) -> Tensor:
+    """float32 at least: a network may compute in 8 or 11 bits, probabilities and their sums may not."""
+    return t.to(torch.promote_types(t.dtype, torch.float32))
+
+
+def beside(x: Tensor, weight: Tensor) -> Tensor:
+    """x on the device of the weights, in their precision or float32, so that whole numbers stay whole."""
+    return x.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
+
+
+def through(network: nn.Module, x: Tensor) -> Tensor:
+    """network(x), computed in the precision of its weights, answered in float32 at least."""
+    return precise(network(x.to(next(network.parameters(), x).dtype)))
+
+
+def outcome(p: Tensor, u: Tensor) -> Tensor:
+    """Inverse transform: p (..., K), u (...) -> the first of K outcomes whose cumulative probability exceeds u."""
+    cumulative = p.cumsum(-1)
+    # sums round: the last one is not quite 1, and a u above it must not draw an outcome of probability 0
+    total = cumulative[..., -1]
+    u = torch.minimum(u * total, total.nextafter(torch.zeros_like(total)))
+    return (u.unsqueeze(-1) >= cumulative[..., :-1]).sum(-1)
+
+
+class Bernoulli(Described):
     """p(x = 1) = sigmoid(theta): one number per variable, values 0 and 1."""
 
     P = 1  # numbers per variable that the network gives
@@ -20,38 +46,51 @@ class Bernoulli:
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, 1) -> Bernoulli with batch shape (B, D)."""
-        return distributions.Bernoulli(logits=theta.squeeze(-1), validate_args=False)
+        return distributions.Bernoulli(logits=precise(theta).squeeze(-1), validate_args=False)
 
     def pick(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: (..., 1) and uniforms (...) -> values (...)."""
-        return (u < torch.sigmoid(theta.squeeze(-1))).to(u.dtype)
+        return (u < torch.sigmoid(precise(theta).squeeze(-1))).to(u.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
         """What the network sees: (B, D) -> (B, D, 1)."""
         return x.unsqueeze(-1)
 
     def check(self, x: Tensor) -> None:
-        """Raise ValueError unless every entry is 0 or 1 (NaN is neither)."""
-        if not torch.equal(x * x, x):
-            bad = x[x * x != x][0].item()
+        """Raise ValueError unless every entry is 0 or 1 (NaN and infinity are neither)."""
+        good = (x == 0) | (x == 1)
+        if not good.all():
+            bad = x[~good][0].item()
             raise ValueError(f"a Bernoulli model needs values 0 or 1, found {bad:g}; binarize the data first")
 
 
 def check_whole(x: Tensor, K: int, owner: str, remedy: str) -> None:
     """Raise ValueError, "`owner` whole numbers ...; `remedy`", unless every entry is one of 0..K-1 (NaN is none)."""
+    x = x if x.is_floating_point() else x.long()  # in 8 bits, K = 256 would be 0
     good = (x >= 0) & (x < K) & (x == x.round())
     if not good.all():
         raise ValueError(f"{owner} whole numbers 0..{K - 1}, found {x[~good][0].item():g}; {remedy}")
 
 
-def check_finite(x: Tensor, what: str = "data") -> None:
+def check_rows(x: Tensor, D: int | None, owner: str) -> None:
+    """Raise ValueError unless x is a tensor of real numbers of shape (B, D); any number of columns where D is None."""
+    shape = f"(B, {'D' if D is None else D})"
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{owner} needs a tensor of shape {shape}, got {type(x).__name__}; torch.as_tensor makes one")
+    if x.dim() != 2 or (D is not None and x.shape[1] != D):
+        raise ValueError(f"{owner} needs data of shape {shape}, got {tuple(x.shape)}")
+    if x.is_complex():
+        raise ValueError(f"{owner} needs real numbers, got {x.dtype}; take real and imaginary parts as variables")
+
+
+def check_finite(x: Tensor, what: str = "data", remedy: str = "remove them") -> None:
     """Raise ValueError on NaN and infinities."""
     bad = (~torch.isfinite(x)).sum().item()
     if bad:
-        raise ValueError(f"the {what} hold {bad} NaN or infinite entries; remove them")
+        raise ValueError(f"the {what} hold {bad} NaN or infinite entries; {remedy}")
 
 
-class Categorical:
+class Categorical(Described):
     """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
 
     def __init__(self, K: int):
@@ -61,16 +100,17 @@ class Categorical:
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, K) -> Categorical with batch shape (B, D)."""
-        return distributions.Categorical(logits=theta, validate_args=False)
+        # normalized here: torch subtracts a logsumexp instead, which rounds away what large logits differ by
+        return distributions.Categorical(logits=precise(theta).log_softmax(-1), validate_args=False)
 
     def pick(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: the first category whose cumulative probability exceeds u."""
-        cumulative = theta.softmax(-1).cumsum(-1)
-        return (u.unsqueeze(-1) >= cumulative[..., :-1]).sum(-1).to(u.dtype)
+        return outcome(precise(theta).softmax(-1), u).to(u.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
         """One-hot: (B, D) -> (B, D, K)."""
-        return F.one_hot(x.long(), self.width).to(x.dtype if x.is_floating_point() else torch.get_default_dtype())
+        hot = x.long().unsqueeze(-1) == torch.arange(self.width, device=x.device)
+        return hot.to(x.dtype if x.is_floating_point() else torch.get_default_dtype())
 
     def check(self, x: Tensor) -> None:
         """Raise ValueError unless every entry is a whole number in 0..K-1."""
@@ -78,7 +118,7 @@ class Categorical:
         check_whole(x, self.width, owner, "round or re-level the data first")
 
 
-class Real:
+class Real(Described):
     """Outputs on the real line share what the network sees and what is refused."""
 
     width = 1
@@ -118,7 +158,7 @@ class Normal(Real):
         return self.distribution(theta).icdf(_open(u))
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_scale = theta.unbind(-1)
+        mean, log_scale = precise(theta).unbind(-1)
         return mean, bounded(log_scale)
 
 
@@ -147,7 +187,8 @@ class Logistic(distributions.Distribution):
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
         """Samples of shape sample_shape + batch shape."""
-        return self.icdf(_open(torch.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)))
+        shape = self._extended_shape(sample_shape)
+        return self.icdf(_open(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)))
 
 
 class LogisticMixture(Real):
@@ -162,23 +203,22 @@ class LogisticMixture(Real):
         self.K, self.P, self.unit = K, 3 * K, unit
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Logistic]:
-        weight, loc, log_scale = theta.unflatten(-1, (3, self.K)).unbind(-2)
+        weight, loc, log_scale = precise(theta).unflatten(-1, (3, self.K)).unbind(-2)
         return weight, Logistic(self.unit * loc, self.unit * bounded(log_scale).exp())
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, 3K) -> mixture with batch shape (B, D)."""
         weight, parts = self._parts(theta)
         return distributions.MixtureSameFamily(
-            distributions.Categorical(logits=weight, validate_args=False), parts, validate_args=False
+            distributions.Categorical(logits=weight.log_softmax(-1), validate_args=False), parts, validate_args=False
         )
 
     def pick(self, theta: Tensor, u: Tensor) -> Tensor:
         """One uniform does both draws: u chooses the component, and what is left of u is uniform again."""
         weight, parts = self._parts(theta)
         weight = weight.softmax(-1)
-        upper = weight.cumsum(-1)
-        k = (u.unsqueeze(-1) >= upper[..., :-1]).sum(-1, keepdim=True)
-        lower = upper.gather(-1, k) - weight.gather(-1, k)
+        k = outcome(weight, u).unsqueeze(-1)
+        lower = weight.cumsum(-1).gather(-1, k) - weight.gather(-1, k)
         rest = (u.unsqueeze(-1) - lower) / weight.gather(-1, k)
         return Logistic(parts.loc.gather(-1, k), parts.scale.gather(-1, k)).icdf(_open(rest)).squeeze(-1)
 

@@ -71,7 +71,10 @@ class PixelCNN(Autoregressive):
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D, P)."""
-        v = h = self.output.encode(x).transpose(1, 2).unflatten(2, self.shape)  # (B, width, height, width of the page)
+        x, _ = self.placed(x)
+        v = h = (
+            self.output.encode(x).to(self.head.weight).transpose(1, 2).unflatten(2, self.shape)
+        )  # (B, width, height, width of the page)
         for down, right, across in zip(self.down, self.right, self.across):
             first = v is h
             v = down(v).relu()

@@ -5,11 +5,12 @@ h_v <- h_v + relu(b + W_0 h_v + sum_r W_r sum_{u ~_r v} h_u). Chapter 9 builds i
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .described import Described
 
-class RGCN(nn.Module):
+
+class RGCN(Described, nn.Module):
     """Embeddings of the atoms of a graph, equivariant: permuting the atoms permutes the embeddings.
 
     ``A`` atom types, ``H`` width, ``layers`` rounds of messages, ``R`` kinds of bonds.
@@ -37,12 +38,20 @@ class RGCN(nn.Module):
         """What each atom tells itself, and its neighbours through each kind of bond: (..., H) -> (..., R + 1, H)."""
         return self.layers[layer](h).unflatten(-1, (self.R + 1, -1))
 
-    def gather(self, layer: int, h: Tensor, own: Tensor, bags: Tensor, starts: Tensor) -> Tensor:
+    def gather(self, layer: int, h: Tensor, own: Tensor, bags: Tensor, to: Tensor) -> Tensor:
         """The same layer for atoms listed one under another, whatever graphs they belong to: (M, H) -> (T, H).
 
-        New row t continues row own[t] of h, and hears the rows bags[starts[t]:starts[t + 1]] of the messages
-        (M (R + 1), H): row m (R + 1) + r is what row m of h tells through bonds of order r, or to itself if r = 0.
+        New row t continues row own[t] of h, and hears the rows bags[to == t] of the messages (M (R + 1), H):
+        row m (R + 1) + r is what row m of h tells through bonds of order r, or to itself if r = 0.
         """
-        told = self.messages(layer, h).flatten(0, 1)
-        heard = F.embedding_bag(bags, told, starts, mode="sum")
+        heard = sums(self.messages(layer, h).flatten(0, 1), bags, to, len(own))
         return h[own] + (heard + self.biases[layer]).relu()
+
+
+def sums(rows: Tensor, bags: Tensor, to: Tensor, T: int) -> Tensor:
+    """Row t of the result is the sum of those rows[bags] whose entry in ``to`` is t: (M, H) -> (T, H).
+
+    `embedding_bag` does the same, but cannot be differentiated twice.
+    """
+    parts = rows.index_select(0, bags)
+    return parts.new_zeros(T, parts.shape[1]).scatter_add(0, to[:, None].expand_as(parts), parts)

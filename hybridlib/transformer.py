@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, sampling
-from .outputs import Bernoulli, Categorical
+from .described import Described
+from .outputs import Bernoulli, Categorical, check_rows, precise
 
 
 class Block(nn.Module):
@@ -34,7 +35,10 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm1(h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        scores = q / math.sqrt(q.shape[-1]) @ k.mT  # written out: the fused product cannot be differentiated twice
+        if past is None:
+            scores = scores + torch.full_like(scores[0, 0], -math.inf).triu(1)  # nothing of what comes later
+        mixed = scores.softmax(-1).to(v.dtype) @ v
         h = h + self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
         h = h + self.dropout(self.down(F.gelu(self.up(self.norm2(h)), approximate="tanh")))
         return h, torch.stack([k, v])
@@ -81,6 +85,7 @@ class Transformer(Autoregressive):
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Logits of every step in one pass: (B, T) -> (B, T, K); none is computed where all are over."""
+        x, _ = self.placed(x)
         before = F.pad(x.long()[:, :-1], (1, 0), value=self.K)
         steps = torch.arange(self.T, device=x.device)
         if self.end is None:
@@ -161,11 +166,11 @@ def adjust(theta: Tensor, temperature: float = 1.0, top_k: int | None = None, to
     top_p (nucleus; Holtzman et al., 2020, arXiv:1904.09751): the fewest likeliest symbols stay that hold at least the
     probability top_p together. All three in this order. ValueError outside temperature > 0, top_k >= 1, 0 < top_p <= 1.
     """
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise ValueError(
-            f"temperature is {temperature}; it must be positive (near 0 always takes the likeliest symbol)"
+            f"temperature is {temperature}; it must be positive and finite (near 0 always takes the likeliest symbol)"
         )
-    theta = theta / temperature
+    theta = precise(theta) / temperature
     if top_k is not None:
         if top_k < 1:
             raise ValueError(f"top_k is {top_k}; at least one symbol must stay")
@@ -180,7 +185,7 @@ def adjust(theta: Tensor, temperature: float = 1.0, top_k: int | None = None, to
     return theta
 
 
-class InBlocks(nn.Module):
+class InBlocks(Described, nn.Module):
     """A model of D bits that reads and writes k at a time: p(bits) = p(symbols), because packing is one-to-one.
 
     ``model`` has D / k variables of 2^k values each. Attention over a k-th of the steps costs a k-th to a k^2-th.
@@ -195,10 +200,10 @@ class InBlocks(nn.Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x): (B, D) -> (B,), nats. ValueError for wrong shapes or values other than 0 and 1."""
-        if x.dim() != 2 or x.shape[1] != self.D:
-            raise ValueError(f"InBlocks needs data of shape (B, {self.D}), got {tuple(x.shape)}")
+        check_rows(x, self.D, "InBlocks")
         Bernoulli().check(x)
-        return self.model.log_prob((x.long().unflatten(1, (-1, self.k)) * self.powers).sum(-1).to(x))
+        bits = x.to(self.powers).unflatten(1, (-1, self.k))
+        return self.model.log_prob((bits * self.powers).sum(-1))
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D)."""

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, distributions, nn
 
 from .autoregressive import Autoregressive, sampling
+from .described import Described
 from .noise import draw
-from .outputs import Bernoulli, Output, bounded
+from .outputs import Bernoulli, Output, beside, bounded, check_rows, through
 
 
-class VAE(nn.Module):
+class VAE(Described, nn.Module):
     """p(x) = ∫ N(z; 0, I) p(x | z) dz, bounded with q(z | x) = N(z; mean(x), scale(x)^2).
 
     ``encoder``  (B, D) -> (B, 2 Z): mean and (bounded) log-scale of q(z | x)
@@ -36,7 +37,7 @@ class VAE(nn.Module):
     def encode(self, x: Tensor) -> distributions.Distribution:
         """q(z | x): (B, D) -> Normal with batch shape (B,), event shape (Z,). ValueError for what is no data."""
         x = self._checked(x)
-        numbers = self.encoder(x)
+        numbers = through(self.encoder, x)
         if numbers.shape != (len(x), 2 * self.Z):
             raise ValueError(f"the encoder gave {tuple(numbers.shape)}, not ({len(x)}, 2 Z = {2 * self.Z})")
         mean, log_scale = numbers.chunk(2, -1)
@@ -44,7 +45,7 @@ class VAE(nn.Module):
 
     def prior(self, n: int = 1) -> distributions.Distribution:
         """p(z) = N(0, I): batch shape (n,), event shape (Z,)."""
-        zero = next(self.parameters()).new_zeros(n, self.Z)
+        zero = self._beside(torch.zeros(n, self.Z))
         return distributions.Independent(distributions.Normal(zero, torch.ones_like(zero), validate_args=False), 1)
 
     def decode(self, z: Tensor) -> distributions.Distribution:
@@ -55,7 +56,7 @@ class VAE(nn.Module):
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z), nats: (B, D), (B, Z) -> (B,)."""
-        return self.decoder.log_prob(x, z) if self.chained else self.decode(z).log_prob(x)
+        return self.decoder.log_prob(x, z) if self.chained else self.decode(z).log_prob(self._beside(x))
 
     def terms(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The two halves of the ELBO for one z ~ q(z | x): log p(x | z) (B,), and KL(q(z | x) || p(z)) (B, Z).
@@ -65,7 +66,7 @@ class VAE(nn.Module):
         q = self.encode(x).base_dist
         kl = (q.loc.square() + q.scale.square() - 1) / 2 - q.scale.log()
         z = q.loc + q.scale * draw(torch.randn, q.loc.shape, like=q.loc, generator=generator)
-        return self.log_likelihood(x.to(z.dtype), z), kl
+        return self.log_likelihood(x, z), kl
 
     def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """E_q[log p(x | z)] - KL(q(z | x) || p(z)) <= log p(x), by one z: (B, D) -> (B,), nats."""
@@ -79,7 +80,7 @@ class VAE(nn.Module):
         q = self.encode(x)
         mean, scale = q.base_dist.loc, q.base_dist.scale
         z = mean + scale * draw(torch.randn, (K, *mean.shape), like=mean, generator=generator)  # (K, B, Z)
-        likelihood = self.log_likelihood(x.to(z.dtype).repeat(K, 1), z.flatten(0, 1)).view(K, len(x))
+        likelihood = self.log_likelihood(x.repeat(K, 1), z.flatten(0, 1)).view(K, len(x))
         return likelihood + self.prior().log_prob(z) - q.log_prob(z)
 
     def importance_bound(self, x: Tensor, K: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -97,7 +98,8 @@ class VAE(nn.Module):
         line = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
         grid = torch.cartesian_prod(*[line] * self.Z).view(-1, self.Z)
         log_mass = self.prior().log_prob(grid) + self.Z * math.log(2 * reach / (points - 1))
-        parts = zip(grid.split(max(1, 200_000 // len(x))), log_mass.split(max(1, 200_000 // len(x))))
+        at_once = max(1, 200_000 // len(x))
+        parts = zip(grid.split(at_once), log_mass.split(at_once))
         sums = [
             (
                 self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), -1) + m[:, None]
@@ -117,10 +119,14 @@ class VAE(nn.Module):
 
     def _theta(self, z: Tensor) -> Tensor:
         """The decoder's numbers: (B, Z) -> (B, D, P)."""
-        return self.decoder(z).unflatten(-1, (-1, self.output.P))
+        return through(self.decoder, self._beside(z)).unflatten(-1, (-1, self.output.P))
+
+    def _beside(self, x: Tensor) -> Tensor:
+        return beside(x, next(self.parameters()))
 
     def _checked(self, x: Tensor) -> Tensor:
-        if x.dim() != 2:
-            raise ValueError(f"VAE needs data of shape (B, D), got {tuple(x.shape)}")
+        check_rows(x, None, "VAE")
+        if not len(x):
+            raise ValueError(f"VAE needs at least one row, got shape {tuple(x.shape)}")
         self.output.check(x)
-        return x.to(next(self.parameters()).dtype)
+        return self._beside(x)

@@ -101,8 +101,8 @@ MODEL = Autoencoder(mlp(3, 2), mlp(2, 3))
     [
         (lambda: MODEL.error(torch.full((2, 3), math.nan)), "NaN or infinite"),
         (lambda: MODEL.error(X, torch.full((4, 3), math.inf)), "NaN or infinite"),
-        (lambda: MODEL.error(X, X[:2]), r"one shape \(B, D\), got \(4, 3\), \(2, 3\)"),
-        (lambda: MODEL.error(X[0]), "one shape"),
+        (lambda: MODEL.error(X, X[:2]), "x has 4 rows, what the encoder sees has 2"),
+        (lambda: MODEL.error(X[0]), r"shape \(B, D\), got \(3,\)"),
         (lambda: corrupt(X, 0.1, kind="salt"), "gaussian, mask, flip"),
         (lambda: corrupt(X, -1), "amount is -1"),
         (lambda: corrupt(X, math.nan), "amount is nan"),

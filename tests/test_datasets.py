@@ -1,5 +1,6 @@
 """Every set has the promised shape, values and split; every way in which a file can be bad ends in one sentence."""
 
+import errno
 import gc
 import gzip
 import hashlib
@@ -270,6 +271,33 @@ def test_no_network(monkeypatch, cache, tmp_path):
     assert files_in(cache) == []
     monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
     with pytest.raises(OSError, match=r"nltcs.train.data is not in HYBRIDLIB_DATA=.* and could not be downloaded"):
+        datasets.load("nltcs")
+
+
+@pytest.mark.parametrize("how", ["a file in its place", "not writable", "disk full"])
+def test_a_cache_that_cannot_be_written(server, publish, cache, monkeypatch, how):
+    """Nothing is wrong with the network then, and no one should look there."""
+    raw = text(BITS, ",")
+    publish("debd/nltcs.train.data", raw)
+    server.answers["nltcs.train.data"] = (len(raw), raw)
+    number = {"a file in its place": None, "not writable": errno.EACCES, "disk full": errno.ENOSPC}[how]
+    if number is None:
+        cache.write_text("")
+    else:  # whoever runs the tests as root may write anywhere
+
+        def refuse(*args, **kwargs):
+            raise OSError(number, how, str(cache))
+
+        module = datasets.pooch.core
+        monkeypatch.setattr(module, "make_local_storage" if number == errno.EACCES else "stream_download", refuse)
+    with pytest.raises(OSError, match=r"nltcs.train.data: the cache folder .* cannot be written .*HYBRIDLIB_DATA"):
+        datasets.load("nltcs")
+    assert cache.is_file() or files_in(cache) == []
+
+
+def test_a_folder_of_ones_own_that_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path / "mistyped"))
+    with pytest.raises(ValueError, match=r"HYBRIDLIB_DATA=.*mistyped is not a folder"):
         datasets.load("nltcs")
 
 

@@ -2,52 +2,12 @@
 
 import pytest
 import torch
+from every import MODELS
 from shaken import rng, shaken
 
 from hybridlib import audit, train
 from hybridlib.autoregressive import Autoregressive
-from hybridlib.fvsbn import FVSBN
-from hybridlib.independent import Independent
-from hybridlib.made import MADE, Mixture, Pool, random_orders
-from hybridlib.nade import NADE
 from hybridlib.outputs import Categorical
-from hybridlib.pixelcnn import PixelCNN
-from hybridlib.transformer import InBlocks, Transformer
-
-ORDER = torch.tensor([2, 0, 4, 1, 3])
-MODELS = {
-    "independent": lambda: Independent(4),
-    "fvsbn": lambda: FVSBN(5),
-    "nade": lambda: NADE(5, 7),
-    "nade order": lambda: NADE(5, 7, orders=ORDER),
-    "transformer": lambda: Transformer(4, 3, width=8, layers=2, heads=2, dropout=0.2),
-    "transformer of bits": lambda: Transformer(5, 2, width=8, layers=1, heads=1),
-    "transformer with end": lambda: Transformer(4, 3, width=8, layers=2, heads=4, end=1),
-    "pixelcnn": lambda: PixelCNN((2, 3), 6, layers=2),
-    "one layer of convolution": lambda: PixelCNN((3, 2), 6, layers=1),
-    "pixelcnn of grey": lambda: PixelCNN((2, 2), 6, layers=3, output=Categorical(4)),
-    "in blocks": lambda: InBlocks(Transformer(3, 4, width=8, layers=1, heads=2), 2),
-    "made": lambda: MADE(5, (16,)),
-    "order": lambda: MADE(5, (16,), orders=ORDER),
-    "two layers": lambda: MADE(5, (12, 9), direct=False),
-    "residual": lambda: MADE(5, (12, 12, 12), residual=True, dropout=0.2),
-    "narrow": lambda: MADE(5, (2,)),
-    "no hidden": lambda: MADE(5, ()),
-    "one variable": lambda: MADE(1, (4,)),
-    "several orders": lambda: MADE(5, (16, 9), orders=random_orders(3, 5, generator=rng())),
-    "connectivity": lambda: MADE(5, (16, 16), orders=random_orders(3, 5, generator=rng()), connectivity=True),
-    "residual connectivity": lambda: MADE(
-        5, (9, 9), orders=random_orders(3, 5, generator=rng()), connectivity=True, residual=True
-    ),
-    "categorical": lambda: MADE(4, (16,), output=Categorical(3)),
-    "categorical orders": lambda: MADE(4, (16,), output=Categorical(3), orders=random_orders(2, 4, generator=rng())),
-    "pool": lambda: Pool([MADE(5, (8,), orders=ORDER, seed=s) for s in range(2)]),
-    "sharp pool": lambda: Pool([MADE(5, (8,), orders=ORDER)], sharpness=1.3),
-    "mixture of pools": lambda: Mixture(
-        [MADE(4, (6,)), Pool([MADE(4, (6,), orders=[3, 1, 0, 2], seed=s) for s in (1, 2)])]
-    ),
-    "mixture": lambda: Mixture([MADE(5, (8,)), MADE(5, (8,), orders=ORDER)]),
-}
 
 
 def levels(model):

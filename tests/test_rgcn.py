@@ -58,7 +58,7 @@ def test_a_list_of_atoms_hears_the_same():
     own = GRAPH.atoms.flatten().nonzero().flatten().flip(0)  # in any order
     linked = torch.block_diag(*GRAPH.bonds.long())[own]  # (T, M)
     bags = [torch.cat([v[None] * 4, (u := row.nonzero().flatten()) * 4 + row[u]]) for v, row in zip(own, linked)]
-    starts = torch.tensor([0, *map(len, bags)]).cumsum(0)[:-1]
+    to = torch.arange(len(bags)).repeat_interleave(torch.tensor([*map(len, bags)]))
     for layer in range(3):
-        listed = listed.index_copy(0, own, NET.gather(layer, listed, own, torch.cat(bags), starts))
+        listed = listed.index_copy(0, own, NET.gather(layer, listed, own, torch.cat(bags), to))
     assert torch.allclose(listed[own], h.flatten(0, 1)[own], atol=1e-12)
