@@ -43,7 +43,8 @@ ARROWS = {
     "graphaf": {"autoregressive", "dequantization", "described", "layers", "molecules", "noise", "outputs", "rgcn"},
     "datasets": {"extras", "molecules"},
     "train": {"described"},
-    "recipes": {"datasets", "dequantization", "described", "flows", "graphaf", "made", "metrics", "molecules", "outputs", "pixelcnn", "train", "transformer", "universe", "vae"},
+    "recipes": {"datasets", "dequantization", "described", "flows", "graphaf", "made", "metrics"}
+    | {"molecules", "outputs", "pixelcnn", "train", "transformer", "universe", "vae"},
     "audit": set(),
     "comparison": {"extras", "train"},
     "faulty": {"noise"},

@@ -154,7 +154,7 @@ class TestCanonicalTensors:
         assert to_smiles(graph) == [molecules.canonical(text, stereo=False) for text in RINGS]
 
     def test_the_shipped_network_gives_frozen_molecules_their_stored_nats(self):
-        """In float64 another order of additions moves the ninth digit; another form or order of atoms moves the first."""
+        """In float64 another order of sums moves the ninth digit; another form or order of atoms moves the first."""
         model = checkpoints.graphaf().double()
         expected = torch.tensor([nats for _, nats in FROZEN], dtype=torch.float64)
         for k in range(3):
