@@ -65,7 +65,7 @@ STRICT = {
 ONE_NUMBER = {"addcdiv", "addcdiv_", "addcmul", "addcmul_", "clamp", "clamp_", "clip", "clip_", "lerp", "lerp_"}
 
 
-class PretendGPU(TorchFunctionMode):
+class PretendGPU:
     """The device "cuda:0" for the length of a `with` block (see the module).
 
     RuntimeError where there is a card, a real or a pretend one, already.
@@ -81,14 +81,18 @@ class PretendGPU(TorchFunctionMode):
             undo.enter_context(mock.patch.object(torch, "Generator", Generator))
             undo.enter_context(mock.patch.object(autocast, "__init__", _of_the_cpu(autocast.__init__)))
             undo.enter_context(mock.patch.object(torch.UntypedStorage, "on_card", False, create=True))
+            undo.callback(_forget_accelerator)
+            undo.enter_context(Calls())
+            _forget_accelerator()
             self._undo = undo.pop_all()
-        _forget_accelerator()
-        return super().__enter__()
+        return self
 
     def __exit__(self, *error):
-        super().__exit__(*error)
         self._undo.close()
-        _forget_accelerator()
+
+
+class Calls(TorchFunctionMode):
+    """Sees every call of PyTorch's Python interface: refuses it, or computes it and says where the results live."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
