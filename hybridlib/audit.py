@@ -985,7 +985,8 @@ def _ask_density(report, subjects, points, sampling, rng):
     tolerance = 0.01 + error
     found = f"{when}the density integrates to {report.total:.3g} over all x within {REACH:,.0f}"
     found += f", give or take {tolerance:.2g}"
-    report._add("sums", abs(report.total - 1) < tolerance if error < 0.1 else None, found)
+    one = abs(report.total - 1) < tolerance
+    report._add("sums", None if one and error > 0.1 else one, found)
 
 
 def _listing(sentences, most=3):

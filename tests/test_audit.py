@@ -485,6 +485,7 @@ def test_a_density_that_integrates_to_less_is_convicted():
     assert str(report).startswith("Audit: 1 check found something wrong (2 of 10 checks could be asked)")
     assert found(report, "sums").startswith("the density integrates to 0.8 over all x within 1,000,000, give or take")
     assert found(audit(Density(3, normal), levels=None), "sums") == "real values cannot be listed"
+    assert audit(Density(2, lambda x: 0 * x[:, 0]), levels=None).convicted == {"sums"}  # endless
     made = audit(MADE(2, (16,), output=Normal()), levels=None)
     assert made.ok and "sums" in asked(made)
 
