@@ -62,7 +62,7 @@ ARROWS = {
     "audit": set(),
     "comparison": {"extras", "train"},
     "faulty": set(),
-    "viz": {"extras"},
+    "viz": {"extras", "molecules"},
     "widgets": {"extras", "made", "molecules", "viz"},
     "show": {"extras"},
     "exercise": set(),
