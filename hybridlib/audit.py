@@ -221,17 +221,13 @@ def sample_test(sample, log_prob, D, *, levels=2, n=20_000, generator=None):
 def _not_samples(drawn, n, D, levels):
     """What is wrong with the form of n samples, or None. levels=None: real numbers."""
     if not isinstance(drawn, torch.Tensor) or drawn.shape != (n, D):
-        return f"{n} samples of {D} variables came as {_shape(drawn)}; ({n}, {D}) is due"
+        return f"{n} samples of {D} variables came in {_described(drawn)}; ({n}, {D}) is due"
     if levels is None:
         return None if drawn.isfinite().all() else "some samples are not finite"
     values = drawn.unique()
     wrong = values[~((values >= 0) & (values < levels) & (values == values.floor()))].tolist()
     shown = ", ".join(f"{value:.4g}" for value in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
     return f"samples hold {shown}; the values are 0 .. {levels - 1}" if wrong else None
-
-
-def _shape(answer):
-    return str(tuple(answer.shape)) if isinstance(answer, torch.Tensor) else f"a {type(answer).__name__}"
 
 
 @torch.no_grad()
@@ -351,8 +347,13 @@ def _scaled(model, factor):
 
 def _copied(model):
     """A deep copy. Tensors that a computation left behind, as weight_norm does, are copied as they stand."""
-    results = [t for m in model.modules() for t in vars(m).values() if isinstance(t, torch.Tensor) and not t.is_leaf]
-    return copy.deepcopy(model, {id(t): t.detach().clone() for t in results})
+    return copy.deepcopy(model, {id(t): t.detach().clone() for t in _computed(model).values()})
+
+
+def _computed(model):
+    """Attributes, by name, that are tensors with a history, which `copy.deepcopy` refuses."""
+    modules = [(f"{name}.{key}".lstrip("."), t) for name, m in model.named_modules() for key, t in vars(m).items()]
+    return {name: t for name, t in modules if isinstance(t, torch.Tensor) and not t.is_leaf}
 
 
 def _redrawn(model, rng):
@@ -372,20 +373,20 @@ def _redrawn(model, rng):
     return model
 
 
-def fitted(model, log_prob, source, *, steps=100, adam=0):
+def fitted(model, log_prob, source, *, steps=100, adam=0, rate=0.01):
     """A copy of the model trained on a source, and the nats that it then needs for it: (model, float).
 
     log_prob: callable, (model, x) -> (B,). source: states (N, D) and their log probabilities (N,), as from `coins`,
     `copies` and `parities`. The loss is the exact expectation, no sample of it: there is nothing to learn by heart, and
     no distribution needs less than the entropy of the source, -(log_p.exp() * log_p).sum().
-    steps: of L-BFGS. adam: steps of Adam that go before them, for networks in which L-BFGS alone gets stuck.
+    steps: of L-BFGS. adam: steps of Adam, of this learning rate, that go before them where L-BFGS alone gets stuck.
     """
     model = _copied(model)
     x, log_p = source
     log_p = log_p.cpu()
     # an exact loss without noise is what a quasi-Newton method is for: a tenth of the steps of Adam
     exact = torch.optim.LBFGS(model.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
-    first = torch.optim.Adam(model.parameters(), lr=0.01)
+    rough = torch.optim.Adam(model.parameters(), lr=rate)
 
     def loss():
         exact.zero_grad()
@@ -394,7 +395,7 @@ def fitted(model, log_prob, source, *, steps=100, adam=0):
         return nats
 
     for _ in range(adam):
-        first.step(loss)
+        rough.step(loss)
     exact.step(loss)
     return model, loss().item()
 
@@ -544,13 +545,13 @@ class _Subject:
             there = torch.Generator(self.like.device).manual_seed(seed)  # it draws where its weights are
             return _here(call(self.model, n, *given, generator=there))
 
-    def fitted(self, source, steps, adam=0):
+    def fitted(self, source, steps, adam=0, rate=0.01):
         """A trained copy of the subject and the nats that it needs for the source; infinity if training broke down."""
 
         def log_prob(model, x):
             return replace(self, model=model).log_prob(x)
 
-        model, nats = fitted(self.model, log_prob, source, steps=steps, adam=adam)
+        model, nats = fitted(self.model, log_prob, source, steps=steps, adam=adam, rate=rate)
         return replace(self, model=model), nats if math.isfinite(nats) else math.inf
 
 
@@ -586,12 +587,7 @@ def audit(
         order = torch.as_tensor(order).cpu()
         if sorted(order.tolist()) != list(range(D)):
             raise ValueError(f"order={order.tolist()} is not a permutation of 0 .. {D - 1}")
-    precision = None
-    if isinstance(model, nn.Module):
-        precision = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
-        model = _copied(model).eval()
-        if precision in (torch.half, torch.bfloat16):  # too coarse to tell a leak from rounding, and to train
-            model = model.float()
+    model, notes = _taken(model) if isinstance(model, nn.Module) else (model, [])
     rng = torch.Generator().manual_seed(seed)
     listable = levels is not None and levels**D <= LISTABLE
     points = (
@@ -601,7 +597,7 @@ def audit(
     )  # fmt: skip
     report = Report()
     subject = _Subject(model, _calls(model, theta, log_prob, sample), levels, None if context is None else context[0])
-    subject, refused, sampling = _ask_answers(report, subject, points, precision, rng)
+    subject, refused, sampling = _ask_answers(report, subject, points, notes, rng)
     if not {"theta", "log_prob"} & subject.calls.keys():
         for name in ("repeatable", "gradients", "leaks", "connected", "support", "zero", "coins", "fits", "sums"):
             report._add(name, None, "; ".join(refused.values()))
@@ -659,6 +655,20 @@ def audit(
     return report
 
 
+def _taken(model):
+    """A copy for the audit, in evaluation mode, and what there is to say about it: (model, list of sentences)."""
+    notes, precisions = [], {p.dtype for p in model.parameters() if p.is_floating_point()}
+    if computed := _computed(model):
+        notes.append(f"{', '.join(computed)} was computed, as by weight_norm, and is copied as it stands")
+    model = _copied(model).eval()
+    for precision in precisions - {torch.get_default_dtype()}:
+        notes.append(f"the model is in {str(precision).removeprefix('torch.')}")
+        if precision in (torch.half, torch.bfloat16):  # too coarse to tell a leak from rounding, and to train
+            model = model.float()
+            notes[-1] += "; a copy in float32 was examined"
+    return model, notes
+
+
 def _own_theta(model, x, *given):
     return model.theta(x, *given)
 
@@ -689,23 +699,20 @@ def _here(answer):
 
 
 def _described(answer):
-    return f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else f"a {type(answer).__name__}"
+    return f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else f"type {type(answer).__name__}"
 
 
 @torch.no_grad()
-def _ask_answers(report, subject, points, precision, rng):
+def _ask_answers(report, subject, points, notes, rng):
     """Do theta, log_prob and sample answer in the form that is due? Added to the report only if there is news.
 
-    Returns the subject without the calls of theta and log_prob that do not, the reasons by name, and the verdict and
-    sentence about the samples, or None if they can be compared with probabilities.
+    notes: what there is to say about the model already. Returns the subject without the calls of theta and log_prob
+    that do not, the reasons by name, and the verdict and sentence about the samples, or None if they can be compared
+    with probabilities.
     """
     n, D = points.shape
-    faults, notes, tried, calls = [], [], subject.copy(), dict(subject.calls)
+    tried, calls = subject.copy(), dict(subject.calls)
     refused = {name: f"no {name} was given" for name in ("theta", "log_prob") if name not in calls}
-    if precision not in (None, torch.get_default_dtype()):
-        low = precision in (torch.half, torch.bfloat16)
-        notes.append(f"the model is in {str(precision).removeprefix('torch.')}")
-        notes[-1] += "; a copy in float32 was examined" if low else ""
     if "theta" in calls:
         answer = tried.answer(points)
         numbers = tried.numbers(answer)
@@ -714,15 +721,19 @@ def _ask_answers(report, subject, points, precision, rng):
             if inputs != D:
                 raise ValueError(f"theta gave numbers for {inputs} variables where x has {D}; (B, {D}, P) is due")
         if numbers is None or numbers.shape[:2] != (n, D):
-            refused["theta"] = f"theta gives {_described(answer)}; a tensor (B, D) or (B, D, P) is due"
+            refused["theta"] = f"theta answers in {_described(answer)}; a tensor (B, D) or (B, D, P) is due"
         elif wrong := numbers.flatten(1).isnan().any(1).sum().item():
             refused["theta"] = f"theta is nan at {wrong} of {n} points"
         elif not isinstance(answer, torch.Tensor):
-            notes.append(f"theta gives {_described(answer)}, read as {numbers[0, 0].numel()} numbers for each variable")
+            notes.append(
+                f"theta answers in {_described(answer)}, read as {numbers[0, 0].numel()} numbers for each variable"
+            )
     if "log_prob" in calls:
         answer = tried.log_prob(points)
         if not isinstance(answer, torch.Tensor) or answer.shape != (n,):
-            refused["log_prob"] = f"log_prob gives {_described(answer)} for {n} points; shape ({n},) is due"
+            refused["log_prob"] = (
+                f"log_prob answers in {_described(answer)} for {n} points; ({n},), one number each, is due"
+            )
         elif wrong := (answer.isnan() | (answer == math.inf)).sum().item():
             refused["log_prob"] = f"log_prob is nan or infinite at {wrong} of {n} points"
     faults = [sentence for name, sentence in refused.items() if calls.pop(name, None)]
@@ -764,19 +775,19 @@ def _trained(starts, lesson, steps, rng):
     L-BFGS from each start; if none reaches the entropy and rng is given, Adam, from other weights too, and L-BFGS again
     from where Adam ended: that helps, unless the model writes masks into its weights.
     """
-    tries = [(start, steps, 0) for start in starts]
-    others = [] if rng is None else [replace(starts[0], model=_redrawn(starts[0].model, rng)) for _ in range(2)]
+    tries = [(start, steps, 0, 0) for start in starts]
     if rng is not None:
-        tries += [(start, 0, ADAM) for start in starts + others]
+        others = [replace(starts[0], model=_redrawn(starts[0].model, rng)) for _ in range(2)]
+        tries += [(start, 0, ADAM, 0.01) for start in starts] + [(start, 0, ADAM, 0.03) for start in starts + others]
+    tried = f"{steps} steps of L-BFGS from {len(starts)} starts and {ADAM} of Adam from {len(starts) + 2}"
     best, nats = None, math.inf
     while tries and not nats < _entropy(lesson[1]) + FIT:
-        start, exact, adam = tries.pop(0)
-        subject, cost = start.fitted(lesson, exact, adam)
+        start, exact, *adam = tries.pop(0)
+        subject, cost = start.fitted(lesson, exact, *adam)
         if cost < nats:
             best, nats = subject, cost
-        if adam and cost < math.inf:
-            tries.insert(0, (subject, steps, 0))
-    tried = f"{steps} steps of L-BFGS from {len(starts)} starts and {ADAM} of Adam from {len(starts + others)}"
+        if not exact and cost < math.inf:
+            tries.insert(0, (subject, steps, 0, 0))
     return best, nats, tried
 
 

@@ -303,6 +303,8 @@ def _arrays(
     if ":" in text and any(atom.GetAtomMapNum() for atom in molecule.GetAtoms()):
         dropped.append("labels of atoms")
     molecule = _flat(molecule)
+    if "#" in text and order == "canonical" and any(map(_is_benzyne, molecule.GetBonds())):
+        molecule = _parse(_flat_smiles(molecule))  # RDKit's ranks of such rings follow the string: take RDKit's own one
     atoms, bonds = list(molecule.GetAtoms()), list(molecule.GetBonds())  # RDKit's own sequences are slow
     n, codes = len(atoms), _codes(atoms, A)
     if N is not None and n > N:
@@ -311,7 +313,7 @@ def _arrays(
     # versions before 2026.3. Those of later versions are the same as here, for all but one molecule of a thousand.
     rank = list(Chem.CanonicalRankAtoms(molecule, includeAtomMaps=False))
     pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
-    rings = [pair for pair, bond in zip(pairs, bonds) if bond.GetIsAromatic()]
+    rings = [pair for pair, bond in zip(pairs, bonds) if bond.GetBondType() == Chem.BondType.AROMATIC]
     if rings:
         Chem.Kekulize(molecule, clearAromaticFlags=True)
     near, matrix = [[] for _ in range(n)], np.zeros((n, n), np.uint8)
@@ -355,6 +357,10 @@ def _whole(text: str, salts: str) -> tuple[Chem.Mol, list[str]]:
 
 def _has_stereo(molecule: Chem.Mol) -> bool:
     return any(atom.GetChiralTag() for atom in molecule.GetAtoms()) or any(b.GetStereo() for b in molecule.GetBonds())
+
+
+def _is_benzyne(bond: Chem.Bond) -> bool:
+    return bond.GetIsAromatic() and bond.GetBondType() == Chem.BondType.TRIPLE
 
 
 def _codes(atoms: list[Chem.Atom], A: int) -> list[int]:
@@ -561,7 +567,8 @@ def _same(graph: Graph) -> Iterator[np.ndarray]:
     """
     molecule = to_molecule(graph)
     Chem.SanitizeMol(molecule, _CHECKS)
-    rings = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds() if b.GetIsAromatic()]
+    aromatic = [bond for bond in molecule.GetBonds() if bond.GetBondType() == Chem.BondType.AROMATIC]
+    rings = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in aromatic]
     text = Chem.MolToSmiles(molecule)
     for form in _forms(graph.bonds[0].numpy(), rings, range(graph.atoms.shape[1])):
         if to_smiles(Graph(graph.atoms, torch.from_numpy(form)[None])) == [text]:  # it may not look aromatic any more

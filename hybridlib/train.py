@@ -190,7 +190,7 @@ def evaluate(model, x, f=None, *, batch_size=1000):
             value = f(model, *(t if own is None else t.to(own.device) for t in batch))
             if not isinstance(value, torch.Tensor) or value.shape[:1] != batch[0].shape[:1]:
                 got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-                raise ValueError(f"f returned {got} for {len(batch[0])} rows; it needs one number a row")
+                raise ValueError(f"f returned {got} for {len(batch[0])} rows; it needs one entry a row")
             values.append(value.cpu().float() if value.dtype in (torch.bfloat16, torch.float16) else value.cpu())
     finally:
         model.train(training)
@@ -240,7 +240,7 @@ def device():
 def _check_arguments(model, optimizer, schedule, epochs):
     if schedule not in (None, "cosine"):
         raise ValueError(f'schedule is {schedule!r}; choose None or "cosine"')
-    if epochs < 0 or epochs != int(epochs):
+    if not isinstance(epochs, (int, np.integer)) or epochs < 0:
         raise ValueError(f"epochs is {epochs}; it must be a whole number, at least 0")
     if optimizer is not None and not callable(optimizer):
         raise ValueError(
@@ -301,7 +301,7 @@ def _feed(batches, batch_size, seed, accelerator):
 
         return steps, feed
 
-    if batch_size < 1 or batch_size != int(batch_size):
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be a whole number, at least 1")
     # A DataLoader would collect a batch row by row; indexing by a permutation costs next to nothing.
     tensors = [t.to(accelerator.device) for t in batches]
@@ -342,7 +342,7 @@ def _data(batches, batch_size):
     tensors = data.tensors if isinstance(data, TensorDataset) else [data] if isinstance(data, torch.Tensor) else []
     length = len(data) if hasattr(data, "__len__") else "unknown"
     told = fingerprint(*tensors) if tensors else f"{type(data).__qualname__} of length {length}"
-    return {"batch_size": batches.batch_size, "data": told}
+    return {"batch_size": batches.batch_size, "data": f"{told}, {type(batches.sampler).__name__}"}
 
 
 def _mix(*numbers):

@@ -358,9 +358,22 @@ def test_strings_and_numbers():
     assert alphabet.decode(torch.tensor([[1, 0, 2, 2]])) == ["C"], "nothing counts after the end"
 
 
+def test_strings_come_from_anything_that_gives_them(tmp_path):
+    alphabet = datasets.Alphabet("CNO")
+    (tmp_path / "my.smi").write_text("CO\nN\n")
+    with open(tmp_path / "my.smi") as lines:
+        assert alphabet.decode(alphabet.encode(lines, 4)) == ["CO", "N"]
+    assert alphabet.decode(alphabet.encode((text for text in ["CO", "N"]), 4)) == ["CO", "N"]
+    assert alphabet.encode(iter([]), 4).shape == (0, 4)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: datasets.Alphabet("CNO").encode(["C", float("nan")], 4), "row 1: encode takes strings, got float nan"),
+        (lambda: datasets.Alphabet("CNO").encode(["C", b"C"], 4), "row 1: encode takes strings, got bytes b'C'"),
+        (lambda: datasets.Alphabet("CNO").encode(["C", "N" * 10_000], 4), r"row 1: 'N{60}' has 10,000 characters"),
+        (lambda: datasets.Alphabet("CN\n"), "no line end"),
         (lambda: datasets.Alphabet("CNO").encode(["CX"], 4), r"'CX' holds \['X'\]; this alphabet knows 'CNO'"),
         (lambda: datasets.Alphabet("CNO").encode([""], 4), "'' has 0 characters; 1 to 3 fit"),
         (lambda: datasets.Alphabet("CNO").encode(["CCCC"], 4), "'CCCC' has 4 characters; 1 to 3 fit into T = 4"),

@@ -43,25 +43,11 @@ ARROWS = {
     "graphaf": {"autoregressive", "dequantization", "described", "layers", "molecules", "noise", "outputs", "rgcn"},
     "datasets": {"extras", "molecules"},
     "train": {"described"},
-    "recipes": {
-        "datasets",
-        "dequantization",
-        "described",
-        "flows",
-        "graphaf",
-        "made",
-        "metrics",
-        "molecules",
-        "outputs",
-        "pixelcnn",
-        "train",
-        "transformer",
-        "universe",
-        "vae",
-    },
+    "recipes": {"datasets", "dequantization", "described", "flows", "graphaf", "made", "metrics"}
+    | {"molecules", "outputs", "pixelcnn", "train", "transformer", "universe", "vae"},
     "audit": set(),
     "comparison": {"extras", "train"},
-    "faulty": set(),
+    "faulty": {"noise"},
     "viz": {"extras", "molecules"},
     "widgets": {"extras", "made", "molecules", "viz"},
     "show": {"extras"},
@@ -267,7 +253,8 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         "target, name",
         [("repository", "URL"), ("colab-test", "CHAPTERS"), ("lock", "HELD")]
-        + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")],
+        + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")]
+        + [("gpu-rehearsal", "CHAPTERS"), ("gpu-rehearsal", "FULL"), ("gpu-test", "CHAPTERS")],
     )
     def test_is_never_executed(self, tmp_path, target, name, value):
         shutil.copy(ROOT / "Makefile", tmp_path)

@@ -212,6 +212,7 @@ def few_molecules():
     return datasets.Molecules(*(from_smiles(smiles * k, A=4, N=6) for k in (40, 4, 4)), 4)
 
 
+@pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of two dozen molecules
 @pytest.mark.parametrize("recipe", [recipes.qm9_exact, recipes.qm9_flow, recipes.zinc_categorical, recipes.zinc_masked])
 def test_graphs_run_learn_and_are_judged(recipe, few_molecules, tmp_path):
     data = few_molecules

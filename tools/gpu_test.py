@@ -20,7 +20,7 @@ from pathlib import Path
 import chapters
 import torch
 
-TESTS = ["tests/test_pretend_gpu.py", "tests/test_promise.py"]
+TESTS = ["tests/test_pretend_gpu.py", "tests/test_promise.py", "tests/test_everywhere.py"]
 
 
 def main():
