@@ -48,7 +48,7 @@ ARROWS = {
     "audit": set(),
     "comparison": {"extras", "train"},
     "faulty": {"noise"},
-    "viz": {"extras"},
+    "viz": {"extras", "molecules"},
     "widgets": {"extras", "made", "molecules", "viz"},
     "show": {"extras"},
     "exercise": set(),
