@@ -7,13 +7,14 @@ Bourlard & Kamp (1988), "Auto-association by multilayer perceptrons and singular
 import torch
 from torch import Tensor, nn
 
+from .described import Described
 from .noise import draw
 from .outputs import beside, check_finite, check_rows, through
 
 KINDS = "gaussian", "mask", "flip"
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Described, nn.Module):
     """x̂ = decoder(encoder(x)): no probability, only an error |x - x̂|^2.
 
     ``encoder`` (B, D) -> (B, Z) and ``decoder`` (B, Z) -> (B, D) are any two networks.

@@ -1,7 +1,7 @@
 """Trained networks that come with the library: small files, read without a download.
 
-A file holds the weights, the arguments of the network and the log of its training; its record, with command and
-results, is `recipes.published` of the same name. Chapter 10 draws molecules with one.
+A file holds the weights, what the network is (`hybridlib.described`), and the log of its training; its record, with
+command and results, is `recipes.published` of the same name. Chapter 10 draws molecules with one.
 """
 
 from pathlib import Path
@@ -12,13 +12,18 @@ from .graphaf import GraphAF
 FOLDER = Path(__file__).parent / "checkpoints"
 
 
-def graphaf(name: str = "zinc_exact") -> GraphAF:
-    """The GraphAF that the recipe ``name`` trained, on the CPU, in eval mode. ValueError for an unknown name."""
-    path = FOLDER / f"{name}.safetensors"
-    if not path.exists():
-        known = sorted(found.stem for found in FOLDER.glob("*.safetensors"))
-        raise ValueError(f"there is no checkpoint {name!r}; there are {', '.join(known)}")
-    settings = train.meta(path)["settings"]
-    model = GraphAF(**{key: settings[key] for key in ("A", "N", "H", "layers", "reading", "w", "masked")})
-    train.load(model, path)
+def graphaf(name: str | Path = "zinc_exact") -> GraphAF:
+    """The GraphAF that the recipe ``name`` trained, on the CPU, in eval mode; or the one in a file of your own.
+
+    ``name`` is one of those that come with the library, or the path of a file that `train.save` or a recipe wrote.
+    ValueError for what is neither, and for a file that holds another model.
+    """
+    known = {file.stem: file for file in FOLDER.glob("*.safetensors")}
+    path = known.get(str(name), Path(name))
+    if not path.is_file():
+        listed = ", ".join(sorted(known))
+        raise ValueError(f"there is no checkpoint {str(name)!r}, nor a file of this name; there are {listed}")
+    model = train.load(path)
+    if not isinstance(model, GraphAF):
+        raise ValueError(f"{path} holds a {type(model).__name__}, not a GraphAF; read it with train.load")
     return model

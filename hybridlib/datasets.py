@@ -158,8 +158,8 @@ class Alphabet:
     """Text as numbers: 0 is the end of a string, 1, 2, ... are the characters, in the order given."""
 
     def __init__(self, characters: str):
-        if len(set(characters)) != len(characters) or not characters:
-            raise ValueError(f"an alphabet needs characters, each of them once, got {characters!r}")
+        if len(set(characters)) != len(characters) or not characters or {"\n", "\r"} & {*characters}:
+            raise ValueError(f"an alphabet needs characters, each of them once, no line end: {characters[:60]!r}")
         self.characters = characters
         self._code = {character: code for code, character in enumerate(characters, start=1)}
 
@@ -168,19 +168,24 @@ class Alphabet:
         return len(self.characters) + 1
 
     def encode(self, strings, T: int) -> torch.Tensor:
-        """n strings -> float32 (n, T), filled up with 0. ValueError for unknown characters, "", T or more characters.
+        """n strings -> float32 (n, T), filled up with 0; from a list, a generator or an open file, one a line.
 
-        One place is kept for the end: a string without it would not say that it is over.
+        One place is kept for the end: a string without it would not say that it is over. ValueError names row and
+        string: unknown characters, "", T or more characters, no string.
         """
         if isinstance(strings, str):
-            raise ValueError(f"encode takes a list of strings, got the string {strings!r}; write [{strings!r}]")
+            raise ValueError(f"encode takes a list of strings, got the string {strings[:60]!r}; write [...] around it")
+        strings = list(strings)
         codes = np.zeros((len(strings), T), np.float32)
-        for row, string in zip(codes, strings):
+        for row, string in enumerate(strings):
+            if not isinstance(string, str):
+                raise ValueError(f"row {row}: encode takes strings, got {type(string).__name__} {string!r:.60}")
+            string, shown = string.rstrip("\r\n"), f"row {row}: {string[:60]!r}"  # a line of a file has a line end
             if not 0 < len(string) < T:
-                raise ValueError(f"{string!r} has {len(string)} characters; 1 to {T - 1} fit into T = {T} places")
+                raise ValueError(f"{shown} has {len(string):,} characters; 1 to {T - 1} fit into T = {T} places")
             if unknown := sorted(set(string) - self._code.keys()):
-                raise ValueError(f"{string!r} holds {unknown}; this alphabet knows {self.characters!r}")
-            row[: len(string)] = [self._code[character] for character in string]
+                raise ValueError(f"{shown} holds {unknown}; this alphabet knows {self.characters!r}")
+            codes[row, : len(string)] = [self._code[character] for character in string]
         return torch.from_numpy(codes)
 
     def decode(self, codes: torch.Tensor) -> list[str]:
@@ -393,7 +398,11 @@ def _packaged(name, package, file, sha256):
 def _own(path, sha256, unpack=bytes):
     """The unpacked and verified bytes of a file in the reader's own folder HYBRIDLIB_DATA, None if it is not there."""
     own = os.environ.get("HYBRIDLIB_DATA")
-    if not own or not (file := Path(own).expanduser() / path).is_file():
+    if not own:
+        return None
+    if not Path(own).expanduser().is_dir():
+        raise ValueError(f"HYBRIDLIB_DATA={own} is not a folder; name one that is, or unset it")
+    if not (file := Path(own).expanduser() / path).is_file():
         return None
     remedy = "replace it, or unset HYBRIDLIB_DATA to have it downloaded"
     return _check(unpack(file.read_bytes()), file, sha256, remedy)
@@ -417,7 +426,12 @@ def _verified(path):
         stored = pooch.retrieve(url, known, fname=Path(url).name, path=cache, downloader=downloader)
     except ValueError:
         raise ValueError(f"{name}: what {url} delivered is truncated or altered (expected {known}); {remedy}") from None
-    except OSError as error:  # requests' errors are OSErrors
+    except OSError as error:  # requests' errors are OSErrors too, but have no number
+        if error.errno is not None:
+            raise OSError(
+                f"{name}: the cache folder {cache} cannot be written ({error}); make it writable, with room in it, or "
+                f"copy {path} (sha256 {sha256}) into another folder and set HYBRIDLIB_DATA to that folder"
+            ) from None
         where = f"is not in HYBRIDLIB_DATA={own} and " if own else ""
         raise OSError(f"{name} {where}could not be downloaded from {url} ({error}); {remedy}") from None
     raw = Path(stored).read_bytes()

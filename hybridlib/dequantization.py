@@ -16,6 +16,7 @@ from torch import Tensor, distributions, nn
 from torch.distributions import constraints
 
 from .autoregressive import Autoregressive, sampling
+from .described import Described
 from .flows import Flow, iaf
 from .noise import draw
 from .outputs import Categorical, beside, bounded, check_rows, check_whole, precise
@@ -32,7 +33,7 @@ def _width(w: float) -> float:
     return float(w)
 
 
-class UniformDequantizer(nn.Module):
+class UniformDequantizer(Described, nn.Module):
     """q(v | x) uniform on [x, x + w)^D: log q = -D log w."""
 
     def __init__(self, w: float = 1.0):
@@ -45,7 +46,7 @@ class UniformDequantizer(nn.Module):
         return noise, noise.new_full((len(x),), -x.shape[1] * math.log(self.w))
 
 
-class VariationalDequantizer(nn.Module):
+class VariationalDequantizer(Described, nn.Module):
     """q(v | x) by a conditional flow: v - x = w sigmoid(e), e from a flow over the line with the context x.
 
     ``flow`` needs ``context=D`` and a fast inverse, such as iaf or realnvp; a small iaf unless given.
@@ -70,7 +71,7 @@ class VariationalDequantizer(nn.Module):
         return noise, log_q - log_slope.sum(-1)
 
 
-class Dequantized(nn.Module):
+class Dequantized(Described, nn.Module):
     """P(x) = integral of p(v) over the cell [x, x + w)^D, bounded by E_q[log p(v) - log q(v | x)].
 
     ``density``      of y = v / levels: ``log_prob(y) -> (B,)`` and ``sample(n)``, such as a Flow or a MADE with a

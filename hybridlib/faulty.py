@@ -4,12 +4,14 @@ The article is the blog post that the introduction quotes; its one listing is re
 kept. The other faults are the patches that come to mind first, and traps found in public implementations of MADE
 (Germain, Gregor, Murray, Larochelle 2015, arXiv:1502.03509). Each docstring says what is wrong, what happens, and
 which checks of `hybridlib.audit` see it. Used by chapter 4 and by the tests of the audit. Nothing here is meant for
-modelling: that is `hybridlib.made`.
+modelling: that is `hybridlib.made`. `x.to(self.W1)` puts x on the device and in the precision of the weights.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from hybridlib.noise import draw
 
 # --- The article's listing, and what the next error makes of it ---------------------------------------------------
 
@@ -51,7 +53,7 @@ class ArticleFlatMask(ArticleFirstLayer):
 
 def bits(logits, x):
     """Log probability in nats of bits x under independent coins with these logits: (B, D), (B, D) -> (B,)."""
-    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+    return -F.binary_cross_entropy_with_logits(logits, x.to(logits), reduction="none").sum(-1)
 
 
 class Repaired(nn.Module):
@@ -80,7 +82,7 @@ class Repaired(nn.Module):
 
     def theta(self, x):
         """Logits of all conditionals at once: (B, D) -> (B, D)."""
-        h = F.linear(x, self.W1 * self.M1, self.b1).relu()
+        h = F.linear(x.to(self.W1), self.W1 * self.M1, self.b1).relu()
         return F.linear(h, self.W2 * self.M2, self.b2)
 
     def check(self, x):
@@ -95,8 +97,8 @@ class Repaired(nn.Module):
     @torch.no_grad()
     def sample(self, n, *, generator=None):
         """Draw n states one variable after another: (n, D)."""
-        u = torch.rand(n, self.D, generator=generator)
-        x = torch.zeros(n, self.D)
+        u = draw(torch.rand, (n, self.D), like=self.W1, generator=generator)
+        x = torch.zeros_like(u)
         for d in range(self.D):
             x[:, d] = (u[:, d] < self.theta(x)[:, d].sigmoid()).float()
         return x
@@ -110,7 +112,7 @@ class MaskOnInput(Repaired):
     every input: 21 leaks at D=6. Seen by: leaks, sums, fits, coins."""
 
     def theta(self, x):
-        x = x @ torch.tril(torch.ones(self.D, self.D)).T
+        x = x.to(self.W1) @ torch.tril(torch.ones(self.D, self.D)).to(self.W1).T
         return F.linear(F.linear(x, self.W1, self.b1).relu(), self.W2, self.b2)
 
 
@@ -197,7 +199,7 @@ class MaskOnlyAtStart(Repaired):
         self.W2.data *= self.M2
 
     def theta(self, x):
-        return F.linear(F.linear(x, self.W1, self.b1).relu(), self.W2, self.b2)
+        return F.linear(F.linear(x.to(self.W1), self.W1, self.b1).relu(), self.W2, self.b2)
 
 
 class ErasingMasks(Repaired):
@@ -210,9 +212,9 @@ class ErasingMasks(Repaired):
         self.calls += 1
         inputs, hidden, _ = self.degrees()
         position = inputs.roll(self.calls)
-        self.W1.data *= hidden[:, None] >= position
-        self.W2.data *= position[:, None] > hidden
-        return F.linear(F.linear(x, self.W1, self.b1).relu(), self.W2, self.b2)
+        self.W1.data *= (hidden[:, None] >= position).to(self.W1)
+        self.W2.data *= (position[:, None] > hidden).to(self.W2)
+        return F.linear(F.linear(x.to(self.W1), self.W1, self.b1).relu(), self.W2, self.b2)
 
 
 class Interleaved(Repaired):
@@ -235,7 +237,7 @@ class Interleaved(Repaired):
 
     def log_prob(self, x):
         self.check(x)
-        return self.theta(x).log_softmax(-1).gather(-1, x.long()[..., None])[..., 0].sum(-1)
+        return self.theta(x).log_softmax(-1).gather(-1, x.to(self.W1).long()[..., None])[..., 0].sum(-1)
 
 
 class ContextTooLate(Repaired):
@@ -250,7 +252,7 @@ class ContextTooLate(Repaired):
         self.V = nn.Parameter(torch.randn(H, context, generator=torch.Generator().manual_seed(seed + 1)) / 4)
 
     def theta(self, x, context):
-        h = (F.linear(x, self.W1 * self.M1, self.b1) + context @ self.V.T).relu()
+        h = (F.linear(x.to(self.W1), self.W1 * self.M1, self.b1) + context.to(self.V) @ self.V.T).relu()
         return F.linear(h, self.W2 * self.M2, self.b2)
 
     def log_prob(self, x, context):
@@ -266,7 +268,7 @@ class Bypass(Repaired):
     density, but only logistic regression. Seen by: gradients, and by fits on a source that needs hidden units."""
 
     def theta(self, x):
-        return F.linear(x, torch.tril(self.W1[: self.D], -1), self.b2)
+        return F.linear(x.to(self.W1), torch.tril(self.W1[: self.D], -1), self.b2)
 
 
 class LayerNormHidden(Repaired):
@@ -274,7 +276,7 @@ class LayerNormHidden(Repaired):
     fits, coins."""
 
     def theta(self, x):
-        h = F.layer_norm(F.linear(x, self.W1 * self.M1, self.b1), (self.H,)).relu()
+        h = F.layer_norm(F.linear(x.to(self.W1), self.W1 * self.M1, self.b1), (self.H,)).relu()
         return F.linear(h, self.W2 * self.M2, self.b2)
 
 
@@ -282,7 +284,7 @@ class SoftmaxHidden(Repaired):
     """Softmax across the hidden units: the denominator sees every input. Seen by: leaks, sums, fits, coins."""
 
     def theta(self, x):
-        h = F.linear(x, self.W1 * self.M1, self.b1).softmax(-1) * self.H
+        h = F.linear(x.to(self.W1), self.W1 * self.M1, self.b1).softmax(-1) * self.H
         return F.linear(h, self.W2 * self.M2, self.b2)
 
 
@@ -336,8 +338,8 @@ class OnePassSample(Repaired):
 
     @torch.no_grad()
     def sample(self, n, *, generator=None):
-        u = torch.rand(n, self.D, generator=generator)
-        return (u < self.theta(torch.zeros(n, self.D)).sigmoid()).float()
+        u = draw(torch.rand, (n, self.D), like=self.W1, generator=generator)
+        return (u < self.theta(torch.zeros_like(u)).sigmoid()).float()
 
 
 FAULTS = (

@@ -18,6 +18,7 @@ from torch import Tensor, distributions, nn
 
 from .autoregressive import sampling
 from .dequantization import Argmax
+from .described import Described
 from .layers import mlp
 from .molecules import ATOMS, VALENCE, Graph, in_bfs_order, parents
 from .noise import draw
@@ -29,7 +30,7 @@ CHECKS = None, "mask", "reject"
 FAR = 12  # distances, in bonds, from here on count as one, and so does "no path yet"
 
 
-class GraphAF(nn.Module):
+class GraphAF(Described, nn.Module):
     """p(graph, order) = prod p(decision | sub-graph before it), at most N atoms of the first A types of `ATOMS`.
 
     ``reading``   what a decision is: "flow", the largest of K Gaussians, trained on the dequantized bound with noise of
@@ -92,7 +93,8 @@ class GraphAF(nn.Module):
         """log p(graph, order) of all decisions at once: (B,), nats. The exact probability, whatever the reading.
 
         Atoms are taken in the order of their places, or in ``order`` (B, N), which must be breadth-first. It is a lower
-        bound of log P(molecule), which sums over all orders. ValueError for what the model cannot draw.
+        bound of log P(molecule), which sums over all orders. ValueError for what the model cannot draw. For molecules
+        of 38 atoms float32 is right to a hundred-thousandth of it.
         """
         return self._total(
             graph, order, lambda output, theta, allowed, chosen: self._distribution(

@@ -57,58 +57,42 @@ class Staircase(nn.Module):
 
     Rows (units) are cut into ``blocks`` groups; a group is multiplied only with the columns that its last row may see,
     and only these weights exist, one rectangle after the other in ``weight``. With four groups that is 5/8 of the dense
-    layer's weights, which is why a training step costs no more than the dense layer's (benchmarks/made_speed.py).
+    layer's weights, which pays for the multiplication by the mask (benchmarks/made_speed.py). In a small layer a matrix
+    product costs less than cutting it up: up to 50,000 weights, one group is the default, and ``weight`` a matrix.
     """
 
-    def __init__(self, in_degrees: Tensor, out_degrees: Tensor, *, strict: bool, blocks: int = 4):
+    def __init__(self, in_degrees: Tensor, out_degrees: Tensor, *, strict: bool, blocks: int | None = None):
         super().__init__()
         full = mask(in_degrees, out_degrees, strict=strict)
+        blocks = blocks or (1 if full.numel() <= 50_000 else 4)
         rows = full.split(-(-len(full) // blocks))
-        self.shapes = [(len(r), int(r[-1].sum())) for r in rows]  # (units, inputs that they may see) of each rectangle
         self.in_features = len(in_degrees)
+        # (units, inputs that they may see) of each rectangle
+        self.shapes = [(len(r), int(r[-1].sum())) for r in rows] if len(rows) > 1 else [tuple(full.shape)]
         self.register_buffer("mask", self._cut(full), persistent=False)
         self.weight = nn.Parameter(self._cut(start(full)))
         self.bias = nn.Parameter(torch.zeros(len(full)))
 
     def forward(self, x: Tensor, *_degrees) -> Tensor:
         """(B, in) -> (B, out), for the degrees of the constructor."""
-        return _StaircaseProduct.apply(x, self.weight, self.bias, self.mask, self.shapes)
+        if len(self.shapes) == 1:
+            return F.linear(x, self.weight * self.mask, self.bias)
+        products = []
+        for W in reversed(self._rectangles()):
+            x = x[:, : W.shape[1]]  # a slice of the slice before: backward, a gradient is padded to that width only
+            products.append(F.linear(x, W))
+        return torch.cat(products[::-1], 1) + self.bias
 
     def dense(self, *_degrees) -> Tensor:
         """The masked weights as the matrix (out, in) that they stand for."""
-        rectangles = _rectangles(self.weight * self.mask, self.shapes)
-        return torch.cat([F.pad(r, (0, self.in_features - r.shape[1])) for r in rectangles])
+        return torch.cat([F.pad(W, (0, self.in_features - W.shape[1])) for W in self._rectangles()])
+
+    def _rectangles(self) -> list[Tensor]:
+        parts = (self.weight * self.mask).flatten().split([n * w for n, w in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def _cut(self, full: Tensor) -> Tensor:
+        if len(self.shapes) == 1:
+            return full
         rows = full.split([n for n, _ in self.shapes])
         return torch.cat([r[:, :w].flatten() for r, (_, w) in zip(rows, self.shapes, strict=True)])
-
-
-def _rectangles(flat: Tensor, shapes: list[tuple[int, int]]) -> list[Tensor]:
-    return [part.view(shape) for part, shape in zip(flat.split([n * w for n, w in shapes]), shapes, strict=True)]
-
-
-class _StaircaseProduct(torch.autograd.Function):
-    """F.linear over rectangles. Written out because autograd would pad each rectangle's gradient to full size."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, mask, shapes):
-        weight = weight * mask
-        ctx.save_for_backward(x, weight, mask)
-        ctx.shapes = shapes
-        biases = bias.split([n for n, _ in shapes])
-        parts = zip(_rectangles(weight, shapes), biases, strict=True)
-        return torch.cat([F.linear(x[:, : W.shape[1]], W, b) for W, b in parts], -1)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        x, weight, mask = ctx.saved_tensors
-        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.empty_like(weight)
-        grads = grad.split([n for n, _ in ctx.shapes], -1)
-        for W, gW, g in zip(_rectangles(weight, ctx.shapes), _rectangles(grad_weight, ctx.shapes), grads, strict=True):
-            torch.mm(g.t(), x[:, : W.shape[1]], out=gW)
-            if grad_x is not None:
-                grad_x[:, : W.shape[1]].addmm_(g, W)
-        return grad_x, grad_weight.mul_(mask), grad.sum(0), None, None

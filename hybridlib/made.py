@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, permutation, sampling
+from .described import Described
 from .layers import MaskedLinear, Staircase, mask
 from .noise import choose, shuffle
 from .outputs import Output, check_rows
@@ -352,7 +353,7 @@ class Pool(Autoregressive):
         return self.sharpness * torch.stack([model.theta(x, context) for model in self.models]).mean(0)
 
 
-class Mixture(nn.Module):
+class Mixture(Described, nn.Module):
     """p(x) = 1/M sum_m p_m(x) of separately trained models: a proper distribution, unlike an average of logits."""
 
     def __init__(self, models):

@@ -4,26 +4,31 @@ Validity is RDKit's check of exactly what was generated (`molecules.to_smiles`).
 read it beside the sizes, or by size. Chapter 10 uses it.
 """
 
+import functools
 import random
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import torch
 
 from .extras import optional
-from .molecules import ATOMS, Graph, from_smiles, to_smiles
+from .molecules import ATOMS, Graph, canonical, listed, parsed, quoted, read, to_smiles
 
 with optional(__name__):
     from rdkit import Chem
     from rdkit.Chem import QED, Crippen, Descriptors
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
+ENOUGH = 5000  # samples for a Frechet ChemNet distance
+# number of samples -> distance of that many molecules of ZINC250k from 5,000 others of them: what no model gets below
+FLOORS = {2: 93, 10: 49.4, 30: 29.8, 100: 14.2, 300: 5.4, 1000: 1.7, 3000: 0.76, ENOUGH: 0.58}
 PROPERTIES = {"logP": Crippen.MolLogP, "QED": QED.qed, "weight": Descriptors.MolWt}
 
 
-def bootstrap(values: Sequence, statistic: Callable = np.mean, *, draws: int = 1000, seed: int = 0) -> dict:
+def bootstrap(values: Iterable, statistic: Callable = np.mean, *, draws: int = 1000, seed: int = 0) -> dict:
     """A statistic of n values with its 95 % interval under resampling them -> {"value", "low", "high"}."""
-    values = np.asarray(values)
+    values = values.cpu().numpy() if isinstance(values, torch.Tensor) else np.array([*values])
     if not len(values):
         raise ValueError("nothing to measure: there are no values")
     rng = np.random.default_rng(seed)
@@ -37,16 +42,18 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
 
     valid     of all
     unique    different ones among the valid
-    novel     among the valid, not in ``known``: canonical strings without stereochemistry, as `to_smiles` writes them
+    novel     among the valid, not in ``known``: strings in any spelling, compared without stereochemistry
     size      mean number of atoms, valid or not
     by_size   valid share of molecules below each of the ``buckets``, and of those from the last one on, with counts
 
-    ValueError if there are no molecules.
+    ValueError if there are no molecules or all are without atoms, and for a known string that is no molecule.
     """
     smiles, sizes = to_smiles(graph), graph.sizes.cpu().numpy()
+    if len(smiles) and not sizes.any():
+        raise ValueError(f"nothing to measure: none of the {len(smiles):,} molecules has an atom")
     valid = np.array([text is not None for text in smiles], float)
     good = [text for text in smiles if text is not None]
-    known = set(known)
+    known = {_known(text) for text in listed(known, "quality(known=)")}
     result = {"n": len(smiles), "valid": bootstrap(valid), "size": bootstrap(sizes)}
     if good:
         # no bootstrap: resampling repeats molecules, and would call the repetitions of a fine model its own
@@ -64,21 +71,42 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
     return result
 
 
-def scaffolds(smiles: Iterable[str]) -> float:
-    """Different Bemis-Murcko scaffolds per molecule, in (0, 1]; molecules without rings share the empty one."""
-    found = [MurckoScaffold.MurckoScaffoldSmiles(text) for text in smiles]
+@functools.lru_cache(maxsize=300_000)  # samples of several models are compared with the same molecules
+def _known(smiles: str) -> str:
+    text = canonical(smiles, stereo=False)
+    if text is None:
+        raise ValueError(f"known holds {quoted(smiles)}, which is no molecule: RDKit cannot read it")
+    return text
+
+
+def _molecules(smiles: Iterable[str], taker: str) -> list[Chem.Mol]:
+    """At least one valid molecule; ValueError names the row of what is none."""
+    found = []
+    for row, text in enumerate(listed(smiles, taker)):
+        try:
+            found.append(parsed(text))
+        except ValueError as error:
+            raise ValueError(f"row {row}: {error}") from None
     if not found:
-        raise ValueError("nothing to measure: there are no molecules")
+        raise ValueError(f"nothing to measure: {taker} got no molecules")
+    return found
+
+
+def scaffolds(smiles: Iterable[str]) -> float:
+    """Different Bemis-Murcko scaffolds per valid molecule, in (0, 1]; those without rings share the empty one."""
+    found = [MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) for molecule in _molecules(smiles, "scaffolds")]
     return len(set(found)) / len(found)
 
 
 def properties(smiles: Iterable[str], names: Sequence[str] = tuple(PROPERTIES)) -> dict[str, np.ndarray]:
-    """logP (Crippen), QED and weight (Da) of valid molecules -> arrays (n,)."""
-    molecules = [Chem.MolFromSmiles(text) for text in smiles]
+    """logP (Crippen), QED and weight (Da) of valid molecules -> arrays (n,). ValueError for another name."""
+    if unknown := [name for name in names if name not in PROPERTIES]:
+        raise ValueError(f"there is no property {unknown[0]!r}; choose among {', '.join(PROPERTIES)}")
+    molecules = _molecules(smiles, "properties")
     return {name: np.array([PROPERTIES[name](molecule) for molecule in molecules]) for name in names}
 
 
-def compare(smiles: Sequence[str], reference: Sequence[str], *, bins: int = 24) -> dict[str, dict]:
+def compare(smiles: Iterable[str], reference: Iterable[str], *, bins: int = 24) -> dict[str, dict]:
     """Histograms of the properties of two sets of valid molecules over the same edges, and how far they are apart.
 
     name -> {"edges" (bins + 1), "samples" and "reference", shares (bins,), "distance"}. The edges span all but a
@@ -96,35 +124,45 @@ def compare(smiles: Sequence[str], reference: Sequence[str], *, bins: int = 24) 
     return result
 
 
-def lost(smiles: Sequence[str], *, A: int = len(ATOMS) - 1, N: int | None = None, at_once: int = 1000) -> list[str]:
+def lost(smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, at_once: int = 1000) -> list[str]:
     """The strings that do not come back from graphs of the first A atom types and N places: the aim is none.
 
-    Compared are canonical spellings without stereochemistry; what `from_smiles` refuses is lost as well.
+    Compared are canonical spellings without stereochemistry; what `molecules.read` refuses is lost as well.
     """
-    parts, found = [list(smiles[k : k + at_once]) for k in range(0, len(smiles), at_once)], []
-    for part in parts:
-        try:
-            back = to_smiles(from_smiles(part, A=A, N=N))
-        except ValueError:  # one of them is refused, and takes its part with it
-            found += part if len(part) == 1 else lost(part, A=A, N=N, at_once=max(1, len(part) // 10))
-        else:
-            found += [text for text, again in zip(part, back) if again != _spelled(text)]
+    smiles, found = listed(smiles, "lost"), []
+    for start in range(0, len(smiles), at_once):
+        part = smiles[start : start + at_once]
+        reading = read(part, A=A, N=N)
+        back = dict(zip(reading.rows, to_smiles(reading.graph)))
+        found += [t for row, t in enumerate(part) if row not in back or back[row] != canonical(t, stereo=False)]
     return found
 
 
-def _spelled(smiles: str) -> str:
-    return Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False)
-
-
-def fcd(smiles: Sequence[str], reference: Sequence[str], *, most: int = 10_000, seed: int = 0) -> float:
+def fcd(smiles: Iterable[str], reference: Iterable[str], *, most: int = 10_000, seed: int = 0) -> float:
     """Frechet ChemNet distance (Preuer et al., 2018) between two sets of valid molecules, at most ``most`` of each.
+
+    The distance falls with the number of molecules: perfect samples are not at 0, but at `FLOORS`. Warns below
+    `ENOUGH` molecules and names the floor. ValueError below two molecules, which have no covariance.
 
     Needs the package fcd_torch, which reads the weights that it brings along without pickle from torch 2.6 on.
     """
     with optional("metrics.fcd, the Frechet ChemNet distance,"):
         from fcd_torch import FCD
+    smiles, reference = listed(smiles, "fcd"), listed(reference, "fcd")
+    fewest = min(len(smiles), len(reference), most)
+    if fewest < 2:
+        raise ValueError(f"a Frechet ChemNet distance needs two molecules of each set or more, got {fewest}")
+    if fewest < ENOUGH:
+        floor = np.exp(np.interp(*map(np.log, (fewest, [*FLOORS], [*FLOORS.values()]))))
+        warnings.warn(
+            f"the Frechet ChemNet distance of {fewest:,} molecules says little: as many real ones, of ZINC250k, are at "
+            f"{floor:.2g}; take {ENOUGH:,} or more of each set, and compare only distances of equally many",
+            stacklevel=2,
+        )
     pick = random.Random(seed)
-    smiles, reference = (pick.sample(list(part), min(most, len(part))) for part in (smiles, reference))
+    smiles, reference = (pick.sample(part, min(most, len(part))) for part in (smiles, reference))
+    for text in smiles + reference:
+        parsed(text)  # ChemNet would read any text
     with warnings.catch_warnings():  # a package of 2019 uses names that numpy and scipy are about to drop
         warnings.simplefilter("ignore", DeprecationWarning)
         return float(FCD(device="cpu", n_jobs=1)(reference, smiles))

@@ -6,7 +6,7 @@ judges sampled strings here, chapter 9 builds the graphs.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,52 +18,117 @@ from .extras import optional
 
 with optional(__name__):
     from rdkit import Chem, rdBase
+    from rdkit.Chem.rdMolDescriptors import CalcExactMolWt
 
 ELEMENTS = "CNOF"
 LARGEST = 12  # heavy atoms of a molecule of the book's small set
+LONGEST = 1000  # characters of a string that is read: RDKit needs seconds for ten thousand, and hours for a million
+MOST_CELLS = 10_000_000  # of all the tables that `sequences` looks at: a second or two
 
 # Charged atoms are types of their own. The first 4 make the book's small set, the first 8 QM9, all of them ZINC250k.
 ATOMS = ("", "C", "N", "O", "F", "N+", "O-", "N-", "C-", "S", "Cl", "Br", "I", "P", "S-", "O+", "S+", "P+")
 # How many bonds an atom can have, a double bond counting twice; hydrogens, which are not drawn, take what is left.
 VALENCE = torch.tensor([0, 4, 3, 2, 1, 4, 1, 2, 3, 6, 1, 1, 1, 5, 1, 3, 3, 4])
 
+_VALENCE = VALENCE.tolist()
 _CHARGE = {"+": 1, "-": -1}
 _PARTS = [(name.rstrip("+-"), _CHARGE.get(name[-1:], 0)) for name in ATOMS]  # (element, charge) of each code
 _CODE = {part: code for code, part in enumerate(_PARTS) if code}
 _PHOSPHORYL = Chem.MolFromSmarts("[#15;+0;D2](=O)-*")  # three bonds, which RDKit would take for all five
 _ORDERS = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
+_NUMBER = {kind: order for order, kind in enumerate(_ORDERS) if order}
 # Everything RDKit checks, without its clean-up, which would turn N(=O)=O into something that was never generated.
 _CHECKS = Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP ^ Chem.SANITIZE_CLEANUP_ORGANOMETALLICS
 
 
-def canonical(smiles: str) -> str | None:
-    """The one spelling that RDKit gives to a molecule, stereochemistry kept; None if the string is no valid molecule.
+def canonical(smiles: str, *, stereo: bool = True) -> str | None:
+    """The one spelling that RDKit gives to a molecule; None if the string is no valid molecule.
 
-    Valid means: RDKit parses it and its check of valences and aromatic rings passes. The empty string is no molecule.
+    Valid means: RDKit parses it and its check of valences and aromatic rings passes. The empty string is no molecule,
+    nor is text with white space in it. ``stereo=False`` drops stereochemistry and labels of atoms, as graphs do.
+
+    ValueError for what is no string, and for more than `LONGEST` characters.
     """
     molecule = _parse(smiles)
-    return None if molecule is None else Chem.MolToSmiles(molecule)
+    if molecule is None:
+        return None
+    return Chem.MolToSmiles(molecule) if stereo else _flat_smiles(molecule)
 
 
 def small(smiles: str) -> str | None:
     """The canonical spelling without stereochemistry if the molecule belongs to the book's small set, else None.
 
     Members are single, uncharged molecules of 1 to 12 atoms of C, N, O and F beside hydrogen, without radicals and
-    without named isotopes.
+    without named isotopes. ValueError as in `canonical`.
     """
     molecule = _parse(smiles)
-    if molecule is None or "." in smiles or not 1 <= molecule.GetNumHeavyAtoms() <= LARGEST:
+    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= LARGEST:
         return None
     for atom in molecule.GetAtoms():
         odd = atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()
         if odd or atom.GetSymbol() not in (*ELEMENTS, "H"):
             return None
-    return Chem.MolToSmiles(Chem.RemoveHs(molecule), isomericSmiles=False)
+    return _flat_smiles(molecule)
 
 
-def _parse(smiles: str):
+def quoted(value: object) -> str:
+    """How a message shows what it is about: strings in quotes, cut after 60 characters."""
+    if isinstance(value, str | bytes) and len(value) > 60:
+        return f"{value[:60]!r}... ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:60]}... ({len(text):,} characters)"
+
+
+def listed(strings: Iterable[str], taker: str) -> list[str]:
+    """The rows of a list, a generator or an open file, without the white space around them; ``taker`` asks for them.
+
+    ValueError for a single string, and for a row that is no string, by its number.
+    """
+    if isinstance(strings, str):
+        text = quoted(strings)
+        raise ValueError(f"{taker} takes a list of strings, got the string {text}; write [...] around it")
+    if not isinstance(strings, Iterable):
+        raise ValueError(f"{taker} takes a list of strings, got {type(strings).__name__} {quoted(strings)}")
+    rows = []
+    for row, text in enumerate(strings):
+        if not isinstance(text, str):
+            raise ValueError(f"row {row}: {taker} takes strings, got {type(text).__name__} {quoted(text)}")
+        rows.append(text.strip())
+    return rows
+
+
+def parsed(smiles: str) -> Chem.Mol:
+    """A string -> RDKit molecule. ValueError for what is no molecule, and as in `canonical`."""
+    molecule = _parse(smiles)
+    if molecule is None:
+        raise ValueError(f"{quoted(smiles)} is no molecule: RDKit cannot read it")
+    return molecule
+
+
+def _parse(smiles: str) -> Chem.Mol | None:
+    if not isinstance(smiles, str):
+        raise ValueError(f"a molecule is written as a string, got {type(smiles).__name__} {quoted(smiles)}")
+    smiles = smiles.strip()
+    if len(smiles) > LONGEST:
+        raise ValueError(f"{quoted(smiles)} is too long: at most {LONGEST:,} characters are read")
+    if not (smiles.isascii() and smiles.isprintable()) or " " in smiles:  # RDKit would read up to there
+        return None
     with rdBase.BlockLogs():  # None says it all
         return Chem.MolFromSmiles(smiles) if smiles else None
+
+
+def _flat(molecule: Chem.Mol) -> Chem.Mol:
+    """The molecule without stereochemistry, and without the hydrogens that RDKit keeps as atoms for its sake."""
+    Chem.RemoveStereochemistry(molecule)
+    with rdBase.BlockLogs():  # lonely hydrogens stay, without a word
+        return molecule if molecule.GetNumAtoms() == molecule.GetNumHeavyAtoms() else Chem.RemoveHs(molecule)
+
+
+def _flat_smiles(molecule: Chem.Mol) -> str:
+    molecule = _flat(molecule)
+    for atom in molecule.GetAtoms():
+        atom.SetAtomMapNum(0)
+    return Chem.MolToSmiles(molecule)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,6 +162,31 @@ class Graph:
         """Bonds that each atom could still have (B, N); hydrogens sit there. Negative where there are too many."""
         return VALENCE.to(self.atoms.device)[self.atoms.long()] - self.bonds.sum(-1)
 
+    def faults(self, A: int = len(ATOMS) - 1) -> dict[str, Tensor]:
+        """Whatever keeps the tables from being graphs of the first A atom types -> {fault: rows that have it (B,)}.
+
+        Connected or not, with too many bonds or not: such graphs are graphs. ValueError for bonds of another shape.
+        """
+        atoms, bonds = self.atoms, self.bonds
+        if atoms.ndim != 2 or bonds.shape != (*atoms.shape, atoms.shape[1]):
+            wanted = (*atoms.shape, *atoms.shape[1:])
+            raise ValueError(
+                f"atoms of shape {tuple(atoms.shape)} need bonds of shape {wanted}, got {tuple(bonds.shape)}"
+            )
+        whole = {  # a table of whole numbers needs no second one beside it
+            f"{name} that is no whole number": (codes != codes.trunc()).flatten(1).any(1)
+            for name, codes in (("an atom type", atoms), ("a bond order", bonds))
+            if codes.is_floating_point()
+        }
+        return whole | {
+            f"an atom type outside 0..{A}": ((atoms < 0) | (atoms > A)).any(1),
+            "a bond order outside 0..3": ((bonds < 0) | (bonds > 3)).flatten(1).any(1),
+            "bonds that are not symmetric": (bonds != bonds.mT).flatten(1).any(1),
+            "a bond of an atom with itself": bonds.diagonal(dim1=1, dim2=2).any(1),
+            "an atom after an empty place": ((atoms[:, 1:] > 0) & (atoms[:, :-1] == 0)).any(1),
+            "a bond of an empty place": ((bonds.sum(-1) > 0) & (atoms == 0)).any(1),
+        }
+
     def permute(self, order: Tensor) -> "Graph":
         """The same molecules with their atoms in another order: place t takes atom order[:, t]; order is (B, N)."""
         order = order.to(self.atoms.device)
@@ -105,62 +195,257 @@ class Graph:
         return Graph(self.atoms.gather(1, order), bonds)
 
 
-def from_smiles(smiles: list[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical") -> Graph:
+def from_smiles(
+    smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical"
+) -> Graph:
     """Strings -> Graph of the first ``A`` types, padded to N places (to the largest molecule unless given).
 
-    Aromatic rings get alternating bonds (kekulized); stereochemistry is dropped, charges are kept. With
-    order="canonical" the tensors depend on the molecule alone, not on its spelling: atoms are in breadth-first order
-    and ties follow RDKit's canonical ranks. order="given" keeps the order of the string.
+    Strings come as a list, from a generator or from an open file, one a line. Aromatic rings get alternating bonds
+    (kekulized); stereochemistry and labels of atoms are dropped, charges are kept. With order="canonical" the tensors
+    depend on the molecule alone, not on its spelling: atoms are in breadth-first order and ties follow RDKit's
+    canonical ranks. order="given" keeps the order of the string.
 
-    ValueError names molecule and reason: no molecule, several molecules, elements or charges outside the alphabet,
-    isotopes, radicals, too many atoms.
+    ValueError names row, string and reason: no molecule, several molecules, white space in the string, elements or
+    charges outside the alphabet, isotopes, radicals, bonds that are not single, double or triple, more bonds than
+    `VALENCE` allows, hydrogens that the graph does not imply, too many atoms, more than `LONGEST` characters. `read`
+    goes on where this function stops.
     """
-    if isinstance(smiles, str):
-        raise ValueError(f"from_smiles takes a list of strings, got the string {smiles!r}; write [{smiles!r}]")
+    rows = listed(smiles, "from_smiles")
+    if not rows:
+        raise ValueError("from_smiles needs at least one molecule, got an empty list")
+    _check_options(A, N, order)
+    parts = []
+    for row, text in enumerate(rows):
+        try:
+            parts.append(_arrays(text, A, N, order)[:2])
+        except ValueError as error:
+            raise ValueError(f"row {row}: {quoted(text)} {error}") from None
+    return _stacked(parts, N)
+
+
+@dataclass(frozen=True, repr=False)
+class Reading:
+    """What `read` made of some lines: the graphs, and an account of every line that is not what it was.
+
+    rows, names    for each graph the number of its line, from 0, and what followed the string on it
+    refused        (line, text, reason) of each line without a graph
+    changed        (line, text, what was dropped) of each graph that holds less than its line
+    """
+
+    graph: Graph
+    rows: list[int]
+    names: list[str]
+    refused: list[tuple[int, str, str]]
+    changed: list[tuple[int, str, str]]
+
+    def __repr__(self):
+        return f"Reading({len(self.rows)} graphs, {len(self.changed)} of them changed; {len(self.refused)} refused)"
+
+
+def read(
+    lines: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical",
+    salts: str = "refuse", stereo: str = "drop",
+) -> Reading:  # fmt: skip
+    """Lines of a file of molecules -> Reading: what `from_smiles` accepts as graphs, everything else with its reason.
+
+    A line is a string and, after white space, a name. salts="largest" keeps the largest part of a molecule in several
+    parts (most heavy atoms, then the heaviest); stereo="refuse" refuses molecules with stereochemistry instead of
+    dropping it. Nothing is silent: what was dropped is listed. ValueError for a line that is no text.
+    """
+    _check_options(A, N, order)
+    for name, value, known in (("salts", salts, ("refuse", "largest")), ("stereo", stereo, ("refuse", "drop"))):
+        if value not in known:
+            raise ValueError(f'{name} is {value!r}; choose "{known[0]}" or "{known[1]}"')
+    parts, rows, names, refused, changed = [], [], [], [], []
+    for row, line in enumerate(listed(lines, "read")):
+        text, name, *_ = *line.split(None, 1), "", ""
+        try:
+            codes, matrix, dropped = _arrays(text, A, N, order, salts, stereo)
+        except ValueError as error:
+            refused.append((row, text, str(error)))
+            continue
+        parts.append((codes, matrix))
+        rows.append(row)
+        names.append(name)
+        if dropped:
+            changed.append((row, text, ", ".join(dropped)))
+    return Reading(_stacked(parts, N), rows, names, refused, changed)
+
+
+def _check_options(A: int, N: int | None, order: str):
+    if A not in range(1, len(ATOMS)):
+        raise ValueError(f"A is a number of atom types from 1 to {len(ATOMS) - 1}, got {A!r}")
+    if N is not None and not (isinstance(N, int) and N > 0):
+        raise ValueError(f"N is a number of places, at least 1, got {N!r}")
     if order not in ("canonical", "given"):
         raise ValueError(f'order is {order!r}; choose "canonical" or "given"')
-    parts = [_arrays(text, A, order == "canonical") for text in smiles]
-    if not parts:
-        raise ValueError("from_smiles needs at least one molecule, got an empty list")
-    largest = max(len(codes) for codes, _ in parts)
-    N = largest if N is None else N
+
+
+def _stacked(parts: list[tuple[list[int], np.ndarray]], N: int | None) -> Graph:
+    """Codes and matrix of each molecule -> Graph of N places, or of as many as the largest needs."""
+    N = max((len(codes) for codes, _ in parts), default=1) if N is None else N
     atoms, bonds = np.zeros((len(parts), N), np.uint8), np.zeros((len(parts), N, N), np.uint8)
-    for row, (text, (codes, matrix)) in enumerate(zip(smiles, parts)):
+    for row, (codes, matrix) in enumerate(parts):
         n = len(codes)
-        if n > N:
-            raise ValueError(f"{text!r} has {n} heavy atoms; at most N = {N} fit")
         atoms[row, :n], bonds[row, :n, :n] = codes, matrix
     return Graph(torch.from_numpy(atoms).long(), torch.from_numpy(bonds))
 
 
-def _arrays(text: str, A: int, in_canonical_order: bool) -> tuple[list[int], np.ndarray]:
-    """One string -> codes of its n atoms and matrix (n, n) of bond orders."""
+def _arrays(
+    text: str, A: int, N: int | None, order: str, salts: str = "refuse", stereo: str = "drop"
+) -> tuple[list[int], np.ndarray, list[str]]:
+    """One string -> codes of its n atoms, matrix (n, n) of bond orders, what was dropped. ValueError with a reason."""
+    molecule, dropped = _whole(text, salts)
+    if ("@" in text or "/" in text or "\\" in text) and _has_stereo(molecule):
+        if stereo == "refuse":
+            raise ValueError("has stereochemistry, which a graph does not hold")
+        dropped.append("stereochemistry")
+    if ":" in text and any(atom.GetAtomMapNum() for atom in molecule.GetAtoms()):
+        dropped.append("labels of atoms")
+    molecule = _flat(molecule)
+    if "#" in text and order == "canonical" and any(map(_is_benzyne, molecule.GetBonds())):
+        molecule = _parse(_flat_smiles(molecule))  # RDKit's ranks of such rings follow the string: take RDKit's own one
+    atoms, bonds = list(molecule.GetAtoms()), list(molecule.GetBonds())  # RDKit's own sequences are slow
+    n, codes = len(atoms), _codes(atoms, A)
+    if N is not None and n > N:
+        raise ValueError(f"has {n} heavy atoms; at most N = {N} fit")
+    # Ranks and alternating forms follow from the molecule alone: RDKit's own choice of a form follows the spelling in
+    # versions before 2026.3. Those of later versions are the same as here, for all but one molecule of a thousand.
+    rank = list(Chem.CanonicalRankAtoms(molecule, includeAtomMaps=False))
+    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+    rings = [pair for pair, bond in zip(pairs, bonds) if bond.GetBondType() == Chem.BondType.AROMATIC]
+    if rings:
+        Chem.Kekulize(molecule, clearAromaticFlags=True)
+    near, matrix = [[] for _ in range(n)], np.zeros((n, n), np.uint8)
+    for (i, j), bond in zip(pairs, bonds):
+        kind = bond.GetBondType()
+        if kind not in _NUMBER:
+            raise ValueError(f"holds a bond of type {kind.name.lower()}; graphs have single, double and triple ones")
+        matrix[i, j] = matrix[j, i] = _NUMBER[kind]
+        near[i].append(j)
+        near[j].append(i)
+    for code, used in zip(codes, matrix.sum(1).tolist()):
+        if used > _VALENCE[code]:
+            raise ValueError(f"holds {ATOMS[code]} with {used} bonds; the table of valences allows {_VALENCE[code]}")
+    _check_hydrogens(molecule, [atom for atom in atoms if atom.GetNoImplicit() or atom.GetAtomicNum() == 15])
+    if rings:
+        matrix = next(_forms(matrix, rings, rank))
+    if order == "canonical":
+        places = _canonical_order(near, rank)
+        codes, matrix = [codes[atom] for atom in places], matrix[np.ix_(places, places)]
+    return codes, matrix, dropped
+
+
+def _whole(text: str, salts: str) -> tuple[Chem.Mol, list[str]]:
+    """The one molecule that a string names, and what was left of it; ValueError with a reason."""
+    if len(text) > LONGEST:
+        raise ValueError(f"is too long: at most {LONGEST:,} characters are read")
+    if len(text.split()) > 1:
+        raise ValueError("holds white space, which ends a string: what follows is a name, and `read` keeps it")
     molecule = _parse(text)
     if molecule is None:
-        raise ValueError(f"{text!r} is no molecule: RDKit cannot read it")
-    if "." in text:
-        raise ValueError(f"{text!r} is disconnected; a graph holds one molecule: keep one of its parts")
+        raise ValueError("is no molecule: RDKit cannot read it" if text else "is no molecule: it is empty")
+    if len(Chem.GetMolFrags(molecule)) == 1:
+        return molecule, []
+    if salts == "refuse":
+        raise ValueError("is disconnected; a graph holds one molecule: keep one part (`read` can)")
+    parts = Chem.GetMolFrags(molecule, asMols=True)
+    size = {part: (part.GetNumHeavyAtoms(), CalcExactMolWt(part), Chem.MolToSmiles(part)) for part in parts}
+    largest, *others = sorted(parts, key=size.get, reverse=True)
+    return largest, [f"the part {size[part][-1]}" for part in others]
+
+
+def _has_stereo(molecule: Chem.Mol) -> bool:
+    return any(atom.GetChiralTag() for atom in molecule.GetAtoms()) or any(b.GetStereo() for b in molecule.GetBonds())
+
+
+def _is_benzyne(bond: Chem.Bond) -> bool:
+    return bond.GetIsAromatic() and bond.GetBondType() == Chem.BondType.TRIPLE
+
+
+def _codes(atoms: list[Chem.Atom], A: int) -> list[int]:
+    """The code of each atom; ValueError with a reason for what is none of the first A types."""
     codes = []
-    for atom in molecule.GetAtoms():
+    for atom in atoms:
+        if atom.GetIsotope():
+            raise ValueError(f"holds the isotope {atom.GetSmarts()}; graphs do not tell isotopes apart")
+        if atom.GetNumRadicalElectrons():
+            raise ValueError(f"holds the radical {atom.GetSmarts()}; in a graph hydrogens fill every valence")
         code = _CODE.get((atom.GetSymbol(), atom.GetFormalCharge()), A + 1)
-        if code > A or atom.GetIsotope() or atom.GetNumRadicalElectrons():
-            raise ValueError(f"{text!r} holds {atom.GetSmarts()}, outside the alphabet {' '.join(ATOMS[1 : A + 1])}")
+        if code > A:
+            raise ValueError(f"holds {atom.GetSmarts()}, outside the alphabet {' '.join(ATOMS[1 : A + 1])}")
         codes.append(code)
-    if in_canonical_order:
-        Chem.RemoveStereochemistry(molecule)
-        molecule = Chem.RenumberAtoms(molecule, _canonical_order(molecule))
-        codes = [_CODE[atom.GetSymbol(), atom.GetFormalCharge()] for atom in molecule.GetAtoms()]
-    Chem.Kekulize(molecule, clearAromaticFlags=True)
-    return codes, Chem.GetAdjacencyMatrix(molecule, useBO=True)
+    return codes
 
 
-def _canonical_order(molecule) -> list[int]:
+def _check_hydrogens(molecule: Chem.Mol, doubtful: list[Chem.Atom]):
+    """ValueError unless the graph implies the hydrogens of the atoms whose string says how many; changes the molecule.
+
+    Phosphorus is always in doubt: `build` has a rule of its own.
+    """
+    if not doubtful:
+        return
+    told = [atom.GetTotalNumHs() for atom in doubtful]
+    for atom in doubtful:
+        atom.SetNoImplicit(False)
+        atom.SetNumExplicitHs(0)
+    _fill(molecule)
+    molecule.UpdatePropertyCache(strict=False)
+    for atom, hydrogens in zip(doubtful, told):
+        if (implied := atom.GetTotalNumHs()) != hydrogens:
+            raise ValueError(f"holds {atom.GetSymbol()} with {hydrogens} hydrogens where a graph would imply {implied}")
+
+
+def _forms(matrix: np.ndarray, rings: list[tuple[int, int]], rank: Sequence[int]) -> Iterator[np.ndarray]:
+    """Every way to alternate the aromatic bonds ``rings`` of a matrix (n, n) that leaves each atom its sum of bonds.
+
+    The first is canonical if the ranks are: breadth-first through each ring system from its atom of lowest rank, every
+    atom takes as its double bond the one to the free neighbour of lowest rank with which the rest can be completed.
+    """
+    near = {}
+    for i, j in rings:
+        near.setdefault(i, []).append(j)
+        near.setdefault(j, []).append(i)
+    for others in near.values():
+        others.sort(key=rank.__getitem__)
+    order = {}  # keeps its keys in sequence
+    for start in sorted(near, key=rank.__getitem__):
+        if start not in order:
+            order |= dict.fromkeys(_breadth_first(start, near))
+    paired = {atom for i, j in rings if matrix[i, j] == 2 for atom in (i, j)}
+    order = [atom for atom in order if atom in paired]
+    near = {atom: [other for other in near[atom] if other in paired] for atom in order}
+    for mate in _matchings(order, near, {}):
+        form = matrix.copy()
+        for i, j in rings:
+            form[i, j] = form[j, i] = 1 + (mate.get(i) == j)
+        yield form
+
+
+def _matchings(order: list[int], near: dict[int, list[int]], mate: dict[int, int]) -> Iterator[dict[int, int]]:
+    """Every way to pair the atoms of ``order`` with neighbours, in lexicographic order -> {atom: its mate}."""
+    atom = next((atom for atom in order if atom not in mate), None)
+    if atom is None:
+        yield mate
+        return
+    for other in near[atom]:
+        if other not in mate:
+            yield from _matchings(order, near, {**mate, atom: other, other: atom})
+
+
+def _canonical_order(near: list[list[int]], rank: Sequence[int]) -> list[int]:
     """Breadth-first order; it starts at the atom of lowest canonical rank and visits neighbours by rank."""
-    rank = list(Chem.CanonicalRankAtoms(molecule))
-    order = [rank.index(min(rank))]
+    for others in near:
+        others.sort(key=rank.__getitem__)
+    return _breadth_first(min(range(len(rank)), key=rank.__getitem__), near)
+
+
+def _breadth_first(start: int, near) -> list[int]:
+    order, found = [start], {start}
     for atom in order:  # grows while it is read: a queue
-        near = sorted((b.GetIdx() for b in molecule.GetAtomWithIdx(atom).GetNeighbors()), key=rank.__getitem__)
-        order += [other for other in near if other not in order]
+        new = [other for other in near[atom] if other not in found]
+        order += new
+        found.update(new)
     return order
 
 
@@ -181,24 +466,38 @@ def build(codes: Iterable[int], bonds: Iterable[tuple[int, int, int]]) -> Chem.M
         molecule.AddAtom(atom)
     for i, j, order in bonds:
         molecule.AddBond(i, j, _ORDERS[order])
+    _fill(molecule)
+    return molecule.GetMol()
+
+
+def _fill(molecule: Chem.Mol):
+    """The one rule of hydrogens that is not RDKit's."""
     for match in molecule.GetSubstructMatches(_PHOSPHORYL):
         molecule.GetAtomWithIdx(match[0]).SetNumExplicitHs(2)
-    return molecule.GetMol()
 
 
 def to_smiles(graph: Graph) -> list[str | None]:
     """Graph -> canonical strings, None for what is no valid molecule.
 
     Valid means: in one piece, and RDKit's check passes on exactly this graph, with hydrogens on free valences.
+    ValueError names the row of tables that are no graph (`Graph.faults`).
     """
     texts = []
-    for row in range(len(graph)):
-        molecule = to_molecule(graph, row)
-        with rdBase.BlockLogs():
-            problem = Chem.SanitizeMol(molecule, _CHECKS, catchErrors=True)
-        text = None if problem or not molecule.GetNumAtoms() else Chem.MolToSmiles(molecule)
-        texts.append(None if text is None or "." in text else text)
+    for start in range(0, len(graph), 1000):
+        part = graph[start : start + 1000]
+        for fault, where in part.faults().items():
+            if where.any():
+                raise ValueError(f"row {start + int(where.int().argmax())} has {fault}")
+        part = Graph(part.atoms.long().cpu(), part.bonds.long().cpu())
+        texts += [_text(to_molecule(part, row)) for row in range(len(part))]
     return texts
+
+
+def _text(molecule: Chem.Mol) -> str | None:
+    with rdBase.BlockLogs():
+        problem = Chem.SanitizeMol(molecule, _CHECKS, catchErrors=True)
+    whole = not problem and len(Chem.GetMolFrags(molecule)) == 1  # an empty one has no part
+    return Chem.MolToSmiles(molecule) if whole else None
 
 
 def parents(graph: Graph) -> Tensor:
@@ -224,7 +523,8 @@ def bfs_order(graph: Graph, *, generator: torch.Generator | None = None) -> Tens
     """
     B, N = graph.atoms.shape
     bonded, waiting = graph.bonds > 0, graph.atoms > 0
-    tie = torch.rand(B, N, generator=generator).to(graph.atoms.device)
+    where = "cpu" if generator is None else generator.device  # one seed, one order, wherever the graph is
+    tie = torch.rand(B, N, generator=generator, device=where).to(graph.atoms.device)
     found = torch.where(waiting, N, N + 2).float()  # place of the atom that found this one; N: not yet
     order = []
     for place in range(N):
@@ -240,28 +540,42 @@ def sequences(smiles: str, *, A: int = len(ATOMS) - 1, N: int | None = None) -> 
     """Every graph in breadth-first order that is this molecule, each once: all ways to generate it.
 
     Over all breadth-first orders and all alternating forms of aromatic rings. For small molecules: their number grows
-    like a factorial.
+    like a factorial, and ValueError says so where the orders would fill tables of more than `MOST_CELLS` cells.
     """
     first = from_smiles([smiles], A=A, N=N, order="given")
-    n, forms = int(first.sizes[0]), {}
-    molecule = _parse(smiles)
-    Chem.RemoveStereochemistry(molecule)
-    for form in Chem.ResonanceMolSupplier(molecule, Chem.KEKULE_ALL):
-        matrix = torch.from_numpy(Chem.GetAdjacencyMatrix(form, useBO=True)).to(first.bonds.dtype)
-        if to_smiles(Graph(first.atoms[:, :n], matrix[None])) == to_smiles(first):  # others move charges about
-            forms[tuple(matrix.flatten().tolist())] = matrix
-    found = {}
-    for matrix in forms.values():
-        near = [set(row.nonzero().flatten().tolist()) for row in matrix]
+    n, found, cells = int(first.sizes[0]), {}, 0
+    for form in _same(Graph(first.atoms[:, :n], first.bonds[:, :n, :n])):
+        near = [set(row.nonzero()[0].tolist()) for row in form]
         for order in _all_bfs_orders(near, n):
-            atoms, bonds = first.atoms[0, order], matrix[order][:, order]
-            found[tuple(atoms.tolist()), tuple(bonds.flatten().tolist())] = atoms, bonds
+            cells += n * n
+            if cells > MOST_CELLS:
+                raise ValueError(
+                    f"{quoted(smiles)} can be generated in too many ways to list them: it has {n} atoms and more than "
+                    f"{MOST_CELLS // n**2:,} orders, where looking ends"
+                )
+            found.setdefault((tuple(first.atoms[0, order].tolist()), form[np.ix_(order, order)].tobytes()))
+    atoms, bonds = zip(*found)
     room = first.atoms.shape[1] - n
-    atoms, bonds = (torch.stack(parts) for parts in zip(*found.values()))
-    return Graph(F.pad(atoms, (0, room)), F.pad(bonds, (0, room, 0, room)))
+    bonds = torch.tensor(list(map(list, bonds)), dtype=torch.uint8).unflatten(1, (n, n))
+    return Graph(F.pad(torch.tensor(atoms), (0, room)), F.pad(bonds, (0, room, 0, room)))
 
 
-def _all_bfs_orders(near: list[set[int]], n: int):
+def _same(graph: Graph) -> Iterator[np.ndarray]:
+    """The bonds (n, n) of a molecule without empty places, in each alternating form of its aromatic rings.
+
+    Nothing else can differ: with the same string, and the same sum of bonds at every atom, the rest is the same graph.
+    """
+    molecule = to_molecule(graph)
+    Chem.SanitizeMol(molecule, _CHECKS)
+    aromatic = [bond for bond in molecule.GetBonds() if bond.GetBondType() == Chem.BondType.AROMATIC]
+    rings = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in aromatic]
+    text = Chem.MolToSmiles(molecule)
+    for form in _forms(graph.bonds[0].numpy(), rings, range(graph.atoms.shape[1])):
+        if to_smiles(Graph(graph.atoms, torch.from_numpy(form)[None])) == [text]:  # it may not look aromatic any more
+            yield form
+
+
+def _all_bfs_orders(near: list[set[int]], n: int) -> Iterator[list[int]]:
     """Every breadth-first order of a connected graph, given as the neighbours of each atom."""
 
     def grow(order, place):

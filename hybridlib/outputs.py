@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, distributions, nn
 from torch.distributions import constraints
 
+from .described import Described
+
 
 def precise(t: Tensor) -> Tensor:
     """float32 at least: a network may compute in 8 or 11 bits, probabilities and their sums may not."""
@@ -36,7 +38,7 @@ def outcome(p: Tensor, u: Tensor) -> Tensor:
     return (u.unsqueeze(-1) >= cumulative[..., :-1]).sum(-1)
 
 
-class Bernoulli:
+class Bernoulli(Described):
     """p(x = 1) = sigmoid(theta): one number per variable, values 0 and 1."""
 
     P = 1  # numbers per variable that the network gives
@@ -88,7 +90,7 @@ def check_finite(x: Tensor, what: str = "data", remedy: str = "remove them") -> 
         raise ValueError(f"the {what} hold {bad} NaN or infinite entries; {remedy}")
 
 
-class Categorical:
+class Categorical(Described):
     """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
 
     def __init__(self, K: int):
@@ -116,7 +118,7 @@ class Categorical:
         check_whole(x, self.width, owner, "round or re-level the data first")
 
 
-class Real:
+class Real(Described):
     """Outputs on the real line share what the network sees and what is refused."""
 
     width = 1

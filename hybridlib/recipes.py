@@ -1,11 +1,15 @@
 """One function per published result: data, networks, training, held-out likelihood, and a record of all of it.
 
-    python -m hybridlib.recipes static_mnist      # from the repository's root; an interrupted run goes on where it was
+    python -m hybridlib.recipes static_mnist out=runs      # an interrupted run goes on where it was
 
-A recipe returns the trained model and its record; the command also writes the record to
-hybridlib/results/NAME.json, whose layout benchmarks/README.md explains, and `published` reads it. Chapters 2 and 3 show
-the Transformers and the VAE, chapter 5 the mixtures beside the table of Germain et al. (2015), arXiv:1502.03509.
-Weights and settings are chosen on the validation rows.
+A recipe returns the trained model and its record; the command also writes the record to NAME.json in the folder
+``out``, the current one unless given, and says where it lies. benchmarks/README.md explains its layout. `published`
+reads the records that came with the library, in hybridlib/results: only out=hybridlib/results rewrites them. Chapters 2
+and 3 show the Transformers and the VAE, chapter 5 the mixtures beside the table of Germain et al. (2015),
+arXiv:1502.03509. Weights and settings are chosen on the validation rows.
+
+Every recipe takes data of your own, and its record says so. Finished models are kept in ``folder`` by the fingerprint
+of their data: other data never get them.
 """
 
 import datetime
@@ -25,6 +29,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from . import __version__, datasets, train
 from .dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from .described import Described, fingerprint
 from .flows import iaf
 from .graphaf import READINGS, GraphAF
 from .made import MADE, Mixture, Pool, random_orders
@@ -43,43 +48,45 @@ def static_mnist(data=None, *, hidden=(800, 800), epochs=24, reads=(0, 1, 2, 0, 
 
     The first way has two networks, which are pooled: another order helps more than another network of the same order.
     """
-    data = data or datasets.load("static_mnist")
+    data, source = _data(data, "static_mnist")
     network = {"hidden": hidden, "residual": True, "dropout": 0.2}
     training = {"epochs": epochs, "batch_size": 100, "lr": 1e-3, "schedule": "cosine", "ema": 0.999}
     pages = readings(data.shape)
-    return mixture("static_mnist", data, [pages[way] for way in reads], network, training, folder, sharpen=True)
+    return mixture(
+        "static_mnist", data, [pages[way] for way in reads], network, training, folder, source=source, sharpen=True
+    )
 
 
 def made_dna(data=None, *, hidden=(500,), epochs=450, masks=256, folder=FOLDER):
     """DNA, the MADE paper's split: one network under 256 masks, a mixture of all of them; a few minutes on one core."""
-    data = data or datasets.load("made_dna")
+    data, source = _data(data, "made_dna")
     network = {"hidden": hidden, "connectivity": True, "dropout": 0.4}
     training = {"epochs": epochs, "batch_size": 100, "lr": 5e-3, "schedule": "cosine", "ema": 0.999}
-    return mixture("made_dna", data, [shuffles(data, masks)], network, training, folder)
+    return mixture("made_dna", data, [shuffles(data, masks)], network, training, folder, source=source)
 
 
 def mushrooms(data=None, *, hidden=(500,), epochs=100, members=8, folder=FOLDER):
     """Mushrooms, the MADE paper's split: a mixture of eight random orders; a minute or two on one core."""
-    data = data or datasets.load("mushrooms")
+    data, source = _data(data, "mushrooms")
     network = {"hidden": hidden, "dropout": 0.3}
     training = {"epochs": epochs, "batch_size": 100, "lr": 5e-3, "schedule": "cosine", "ema": 0.999}
-    return mixture("mushrooms", data, shuffles(data, members), network, training, folder)
+    return mixture("mushrooms", data, shuffles(data, members), network, training, folder, source=source)
 
 
 def nltcs(data=None, *, hidden=(200,), epochs=30, members=8, folder=FOLDER):
     """NLTCS: a mixture of eight random orders; a minute or two on one core."""
-    data = data or datasets.load("nltcs")
+    data, source = _data(data, "nltcs")
     network = {"hidden": hidden, "dropout": 0.3}
     training = {"epochs": epochs, "batch_size": 100, "lr": 5e-3, "schedule": "cosine", "ema": 0.999}
-    return mixture("nltcs", data, shuffles(data, members), network, training, folder)
+    return mixture("nltcs", data, shuffles(data, members), network, training, folder, source=source)
 
 
 def plants(data=None, *, hidden=(500,), epochs=60, members=4, folder=FOLDER):
     """Plants: a mixture of four random orders; a few minutes on one core."""
-    data = data or datasets.load("plants")
+    data, source = _data(data, "plants")
     network = {"hidden": hidden, "dropout": 0.3}
     training = {"epochs": epochs, "batch_size": 100, "lr": 2e-3, "schedule": "cosine", "ema": 0.999}
-    return mixture("plants", data, shuffles(data, members), network, training, folder)
+    return mixture("plants", data, shuffles(data, members), network, training, folder, source=source)
 
 
 def static_vae(data=None, *, channels=32, blocks=2, Z=40, dropout=0.0, epochs=60, samples=1000, folder=FOLDER):
@@ -87,7 +94,7 @@ def static_vae(data=None, *, channels=32, blocks=2, Z=40, dropout=0.0, epochs=60
 
     About 36 minutes on one core, a third of them for the bound. The validation rows are given fewer samples.
     """
-    data = data or datasets.load("static_mnist")
+    data, source = _data(data, "static_mnist")
     network = {"channels": channels, "blocks": blocks, "Z": Z, "dropout": dropout}
     training = {"epochs": epochs, "batch_size": 100, "lr": 3e-3, "schedule": "cosine", "ema": 0.999}
     model = convolutional_vae(data.shape, **network)
@@ -99,7 +106,7 @@ def static_vae(data=None, *, channels=32, blocks=2, Z=40, dropout=0.0, epochs=60
             yield part, _score(importance_bound(model, x, K), x.shape[1]) | {"samples": K, "elbo": round(elbo, 4)}
 
     return single(
-        "static_vae", "static_mnist", data, model, data.train, {**network, "samples": samples}, training, folder, score,
+        "static_vae", source, data, model, data.train, {**network, "samples": samples}, training, folder, score,
         loss=lambda model, x: -model.elbo(x).mean(),
         validate=lambda model: -importance_bound(model, data.valid[:2000], 10).mean().item(),
     )  # fmt: skip
@@ -113,7 +120,7 @@ def static_transformer(
     That is too short to learn all it could. On a GPU choose more, for instance
     width=256 layers=8 heads=8 dropout=0.1 lr=1e-3 epochs=100 rows=50000, which is a guess: it has not been tuned.
     """
-    data = data or datasets.load("static_mnist")
+    data, source = _data(data, "static_mnist")
     network = {"width": width, "layers": layers, "heads": heads, "dropout": dropout}
     training = {"epochs": epochs, "batch_size": 16, "lr": lr, "schedule": "cosine", "ema": 0.999}
     model = InBlocks(Transformer(data.train.shape[1] // k, 2**k, **network), k)
@@ -127,14 +134,14 @@ def static_transformer(
         portions(data.train, rows=rows, batch_size=training["batch_size"]),
         {"k": k, **network, "rows_per_epoch": rows},
     )
-    return single("static_transformer", "static_mnist", data, model, batches, settings, training, folder, score)
+    return single("static_transformer", source, data, model, batches, settings, training, folder, score)
 
 
 def zinc_smiles(
     data=None, *, width=128, layers=3, heads=4, lr=2e-3, epochs=30, rows=10_000, samples=10_000, folder=FOLDER
 ):
     """ZINC's molecules as SMILES: a Transformer's likelihood, and what RDKit says to its samples; 35 minutes."""
-    data = data or datasets.load("zinc_smiles")
+    data, source = _data(data, "zinc_smiles")
     network = {"width": width, "layers": layers, "heads": heads}
     training = {"epochs": epochs, "batch_size": 16, "lr": lr, "schedule": "cosine", "ema": 0.999}
     model = Transformer(*data.shape, data.levels, end=0, **network)
@@ -147,32 +154,32 @@ def zinc_smiles(
 
     batches = portions(data.train, rows=rows, batch_size=training["batch_size"])
     settings = {**network, "rows_per_epoch": rows, "samples": samples}
-    return single("zinc_smiles", "zinc_smiles", data, model, batches, settings, training, folder, score)
+    return single("zinc_smiles", source, data, model, batches, settings, training, folder, score)
 
 
 def mnist_uniform(data=None, *, folder=FOLDER, **options):
     """MNIST with 256 grey levels and uniform dequantization: bits per dimension of a bound."""
-    return _dequantized("mnist_uniform", data, UniformDequantizer(), folder, **options)
+    data, source = _data(data, "mnist")
+    return _dequantized("mnist_uniform", source, data, UniformDequantizer(), folder, **options)
 
 
 def mnist_variational(data=None, *, folder=FOLDER, **options):
     """The same with variational dequantization: an inverse autoregressive flow makes the noise, given the picture."""
-    data = data or datasets.load("mnist")
+    data, source = _data(data, "mnist")
     D = data.train.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         dequantizer = VariationalDequantizer(D, data.levels, flow=iaf(D, 1, (64,), context=D))
-    return _dequantized("mnist_variational", data, dequantizer, folder, **options)
+    return _dequantized("mnist_variational", source, data, dequantizer, folder, **options)
 
 
 def _dequantized(
-    name, data, dequantizer, folder, *, channels=24, layers=4, K=5, lr=3e-3, epochs=24, rows=5000, samples=4
+    name, source, data, dequantizer, folder, *, channels=24, layers=4, K=5, lr=3e-3, epochs=24, rows=5000, samples=4
 ):
     """A causal convolution whose pixels are mixtures of logistics: a flow of one layer, trained on a bound.
 
     Validation and test rows are scored by that bound with one noise each, test rows also with ``samples`` of them.
     """
-    data = data or datasets.load("mnist")
     network = {"channels": channels, "layers": layers, "K": K}
     training = {"epochs": epochs, "batch_size": 16, "lr": lr, "schedule": "cosine", "ema": 0.999}
     density = PixelCNN(data.shape, channels, layers=layers, output=LogisticMixture(K, unit=1 / 16))
@@ -189,7 +196,7 @@ def _dequantized(
         {**network, "rows_per_epoch": rows},
     )
     return single(
-        name, "mnist", data, model, batches, settings, training, folder, score,
+        name, source, data, model, batches, settings, training, folder, score,
         loss=lambda model, x: -model.elbo(x).mean(),
         validate=lambda model: -importance_bound(model, data.valid[:500], 1, batch_size=100).mean().item(),
     )  # fmt: skip
@@ -242,7 +249,7 @@ def _graphaf(
     """Nats per molecule in canonical order, and the quality of samples at T = 1 and at the T of best validation."""
     from . import metrics, molecules  # need RDKit
 
-    data = data or datasets.graphs(source)
+    data, source = _data(data, source, datasets.graphs)
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": layers}
     network |= {"reading": reading, "w": w, "masked": masked}
     training = {"epochs": epochs, "batch_size": 32, "lr": lr, "schedule": "cosine", "ema": 0.999}
@@ -331,7 +338,7 @@ def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=
     """The price of dequantization on graphs: three readings of one network, by seeds, on the book's own molecules."""
     from . import metrics, molecules  # need RDKit
 
-    data = data or datasets.graphs("smiles")
+    data, source = _data(data, "smiles", datasets.graphs)
     training = {"epochs": epochs, "batch_size": 64, "lr": 3e-3, "schedule": "cosine", "ema": 0.999}
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": 3, "w": 0.9}
     known, test, found = molecules.to_smiles(data.train), (data.test.atoms, data.test.bonds), {}
@@ -353,7 +360,7 @@ def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=
             found.setdefault(reading, []).append(entry)
     sizes = {"data_size": round(data.test.sizes.double().mean().item(), 3), "samples": samples}
     settings = {**network, **training}
-    return model, {**_head("graph_readings"), "settings": settings, **sizes, "readings": found}
+    return model, {**_head("graph_readings"), "data": source, "settings": settings, **sizes, "readings": found}
 
 
 def small_universe(*, n=6, epochs=30, H=128, folder=FOLDER):
@@ -408,11 +415,10 @@ RECIPES = (
 
 def published(name: str) -> dict:
     """The record of a recipe, or of a benchmark such as "made_speed", that came with this version of the library."""
-    path = RESULTS / f"{name}.json"
-    if not path.exists():
-        known = sorted(found.stem for found in RESULTS.glob("*.json"))
-        raise ValueError(f"there is no record {name!r}; there are {', '.join(known)}")
-    return json.loads(path.read_text())
+    known = {found.stem: found for found in RESULTS.glob("*.json")}
+    if name not in known:
+        raise ValueError(f"there is no record {name!r}; there are {', '.join(sorted(known))}")
+    return json.loads(known[name].read_text())
 
 
 def readings(shape: tuple[int, int]) -> list[Tensor]:
@@ -450,7 +456,7 @@ def start_from_frequencies(model: MADE, x: Tensor) -> None:
     model.net.out.bias.copy_((frequency if model.several else frequency[model.order]).logit())
 
 
-class Residual(nn.Sequential):
+class Residual(Described, nn.Sequential):
     """x + f(x), where f is the layers in turn."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -499,11 +505,11 @@ def portions(*tensors: Tensor, rows: int, batch_size: int) -> DataLoader:
     return DataLoader(TensorDataset(*tensors), batch_size=batch_size, sampler=sampler)
 
 
-def mixture(name: str, data, orders, network: dict, training: dict, folder: Path, *, sharpen: bool = False):
+def mixture(name: str, data, orders, network: dict, training: dict, folder: Path, *, source=None, sharpen=False):
     """Train one MADE for each entry of orders, which may hold several (M, D) -> (their Mixture, its record).
 
     Members of the same order are pooled (``made.Pool``) before the pools are mixed. With ``sharpen`` all logits are
-    multiplied by one number, chosen on the validation rows.
+    multiplied by one number, chosen on the validation rows. ``source`` is what the record says about the data.
     """
     D = data.train.shape[1]
     models = [MADE(D, orders=order, seed=m, **network) for m, order in enumerate(orders)]
@@ -537,12 +543,13 @@ def mixture(name: str, data, orders, network: dict, training: dict, folder: Path
         sharpness = min(SHARPNESS, key=lambda s: -train.evaluate(mixed(s), data.valid).mean().item())
         final = mixed(sharpness)
     scores = {part: _score(train.evaluate(final, getattr(data, part)), D) for part in ("valid", "test")}
-    record = _record(name, name, data, settings, models, {"sharpness": sharpness, **scores}, members, clock())
+    source = source or _data(data, name)[1]
+    record = _record(name, source, data, settings, models, {"sharpness": sharpness, **scores}, members, clock())
     return final.eval(), {**record, "members": members}  # a new Mixture is in training mode, with dropout
 
 
 def single(name, source, data, model, batches, network, training, folder, score, *, loss=None, validate=None):
-    """Train one model on the data set ``source`` -> (model, its record); ``score()`` yields pairs key, result.
+    """Train one model on data from ``source`` -> (model, its record); ``score()`` yields pairs key, result.
 
     The loss is the mean negative log-likelihood unless given, and so is the validation, on 1,000 rows.
     """
@@ -563,13 +570,32 @@ def _record(name, source, data, settings, models, scores, runs, evaluation):
         rows = {"D": data.train.shape[1], **rows}
     return {
         **_head(name),
-        "data": {"name": source, "about": datasets.about(source), **rows},
+        "data": {**source, **rows},
         "seeds": [run["seed"] for run in runs],
         "settings": settings,
         "parameters": sum(p.numel() for model in models for p in model.parameters()),
         **scores,
         **{key: round(took + sum(run[key] for run in runs), 1) for key, took in evaluation.items()},
     }
+
+
+def _data(own, name, load=None):
+    """Data of one's own, or else the set ``name`` -> (data, what a record says about them)."""
+    if own is None:
+        data, told = (load or datasets.load)(name), {"name": name, "about": datasets.about(name)}
+    else:
+        data, told = own, {"name": "own", "about": "given by the caller, known by their fingerprint"}
+    return data, {**told, "fingerprint": _fingerprint(data)}
+
+
+def _fingerprint(data) -> str:
+    """A hash of all that data hold, 16 characters: the same for the same data, wherever they are from."""
+    parts = [
+        tensor
+        for part in (data.train, data.valid, data.test)
+        for tensor in ((part,) if isinstance(part, Tensor) else (part.atoms, part.bonds))
+    ]
+    return fingerprint(*parts).split()[-1]
 
 
 def _head(name):
@@ -584,12 +610,15 @@ def _head(name):
 
 
 def _trained(model, data, batches, loss, validate, training, seed, settings, path):
-    """Train one model, or read it where it is finished -> its part of the record."""
-    settings = json.loads(json.dumps({**settings, "rows": len(data.train)}))
+    """Train one model, or read it where it is finished for the same data -> its part of the record."""
+    data_key = _fingerprint(data)
+    path = path.with_name(f"{path.stem}-{data_key[:8]}{path.suffix}")
+    settings = json.loads(json.dumps({**settings, "rows": len(data.train), "data": data_key}))
     if path.exists():
-        found = train.load(model, path)
+        found = train.meta(path)
         if found["settings"] != settings:
             raise ValueError(f"{path} was trained with {found['settings']}: delete it or name another folder")
+        train.load(model, path)
         return found["member"]
     clock = _clock()
     unfinished = path.with_suffix(".training")
@@ -670,7 +699,10 @@ def _hardware() -> str:
 
 
 def main(name: str = "", *options: str) -> None:
-    """Run one recipe, with options such as epochs=10 or folder=PATH, and write hybridlib/results/NAME.json."""
+    """Run one recipe, with options such as epochs=10, folder=PATH, and out=FOLDER for NAME.json, its record.
+
+    The published records are rewritten by out=hybridlib/results alone.
+    """
     recipes = {recipe.__name__: recipe for recipe in RECIPES}
     if name not in recipes:
         raise SystemExit(f"there is no recipe {name!r}; choose one of {', '.join(recipes)}")
@@ -678,10 +710,17 @@ def main(name: str = "", *options: str) -> None:
         if "=" not in option:
             raise SystemExit(f"{option!r} sets nothing; write epochs=10 or folder=PATH")
     settings = dict(option.split("=", 1) for option in options)
-    folder = settings.pop("folder", FOLDER)
-    _, record = recipes[name](folder=folder, **{key: json.loads(value) for key, value in settings.items()})
+    folder, out = settings.pop("folder", FOLDER), settings.pop("out", None)
+    path = Path(out or ".").expanduser().resolve() / f"{name}.json"
+    if out is None and path.parent == RESULTS.resolve():
+        raise SystemExit(f"{path} is the published record; name a folder with out=, this one (out=.) to replace it")
+    path.parent.mkdir(parents=True, exist_ok=True)  # before an hour of training, not after it
+    try:
+        arguments = {key: json.loads(value) for key, value in settings.items()}
+    except json.JSONDecodeError:
+        raise SystemExit(f'{" ".join(options)}: values are JSON, such as 10, 0.5, true or "flow" in quotes') from None
+    _, record = recipes[name](folder=folder, **arguments)
     record["command"] = " ".join([record["command"], *(f"{key}={value}" for key, value in settings.items())])
-    path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     test = record.get("test")
     print(f"{name}: test {test['nll']:.3f} +- {test['se']:.3f} nats; wrote {path}" if test else f"{name}: wrote {path}")

@@ -7,8 +7,10 @@ h_v <- h_v + relu(b + W_0 h_v + sum_r W_r sum_{u ~_r v} h_u). Chapter 9 builds i
 import torch
 from torch import Tensor, nn
 
+from .described import Described
 
-class RGCN(nn.Module):
+
+class RGCN(Described, nn.Module):
     """Embeddings of the atoms of a graph, equivariant: permuting the atoms permutes the embeddings.
 
     ``A`` atom types, ``H`` width, ``layers`` rounds of messages, ``R`` kinds of bonds.

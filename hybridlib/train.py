@@ -8,25 +8,63 @@
 chapter 1.
 """
 
+import glob
+import itertools
 import json
 import math
 import os
 import random
 import time
+import uuid
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.data_loader import prepare_data_loader
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 from tqdm.auto import tqdm
 
+from . import __version__
+from .described import Described, describe, differences, fingerprint, rebuild, source
 
+
+@contextmanager
+def _no_trace():
+    """Accelerate's settings are global: forget those made in here, so that others may build an Accelerator later."""
+    place, settings = not PartialState._shared_state, not AcceleratorState._shared_state
+    try:
+        yield
+    finally:
+        if settings and AcceleratorState._shared_state:
+            # several processes stay in touch
+            AcceleratorState._reset_state(reset_partial_state=place and PartialState().num_processes == 1)
+            GradientState._reset_state()
+
+
+def _accelerator():
+    """Several processes on CPUs share their work only if Accelerate is told that there is nothing else."""
+    accelerator = Accelerator(cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()))
+    told = os.environ.keys() & {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR", "LOCAL_RANK", "WORLD_SIZE"}
+    if told == {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} and accelerator.num_processes == 1:
+        warnings.warn(
+            "accelerate launch was asked for several processes, but on CPUs it starts one; "
+            "use torchrun --nproc-per-node 2 script.py",
+            stacklevel=4,
+        )
+    return accelerator
+
+
+@_no_trace()
 def fit(
     model,
     batches,
@@ -47,7 +85,8 @@ def fit(
     """Minimize the loss over `epochs` passes through the data -> history, one dict an epoch.
 
     - batches: a tensor (n, ...) or a tuple of tensors of the same n, e.g. (x, context), moved to the device as a whole
-      and shuffled by the seed; or a DataLoader, for data that do not fit.
+      and shuffled by the seed; or a DataLoader, for data that do not fit. Every process reads all of its batches, and
+      trains on a share of each.
     - loss: loss(model, x), or loss(model, x, context) -> scalar, the mean over the rows of a batch.
     - batch_size: rows in a step, all processes together (a DataLoader has its own).
     - optimizer: called as optimizer(parameters, lr=lr); Adam unless given.
@@ -58,18 +97,22 @@ def fit(
       averaged weights where there are such. The model ends with the weights of the best epoch.
     - seed: decides the order of the rows and what the model draws (dropout). Global random states are left alone.
     - checkpoint: a file, written after every epoch. Where it exists and `resume` is true, training goes on after the
-      last finished epoch, on a CPU to the same bits as if it had never stopped. Ctrl-C costs at most one epoch.
+      last finished epoch, on a CPU to the same bits as if it had never stopped. Ctrl-C costs at most one epoch. A file
+      of another model, data set, loss (known by its code), batch size or option is refused, and so are other epochs
+      under a schedule. Of a DataLoader whose data are not tensors, only their length is known.
     - progress: False hides the bar, and so does the environment variable TQDM_DISABLE=1.
 
     History holds epoch (from 1), loss (mean over the steps), valid (or None), seconds. The model ends on the device, in
     eval mode. Raises ValueError for a loss, validation or weights that are not finite (the checkpoint then still holds
     the last good epoch), and for a checkpoint that is damaged or belongs to another training.
     """
-    if schedule not in (None, "cosine"):
-        raise ValueError(f'schedule is {schedule!r}; choose None or "cosine"')
-    sharing = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=_mix(seed))
-    accelerator = Accelerator(cpu=_only_cpu(), dataloader_config=sharing)
+    _check_arguments(model, optimizer, schedule, epochs)
+    accelerator = _accelerator()
+    if not isinstance(batches, DataLoader):
+        batches = _tensors(batches)
     steps, feed = _feed(batches, batch_size, seed, accelerator)
+    if schedule and steps is None:
+        raise ValueError("a schedule needs the number of steps, which a stream does not tell; leave schedule=None")
     model.to(accelerator.device)
     average = AveragedModel(model, multi_avg_fn=_moving_average(ema)) if ema else None
     result = average.module if ema else model
@@ -80,34 +123,39 @@ def fit(
     history, best = [], {}
     settings = {"lr": lr, "schedule": schedule, "ema": ema, "seed": seed, "steps": steps, "validate": bool(validate)}
     settings.update(_options(optimizer))
-    if checkpoint and resume and Path(checkpoint).exists():
-        history, best = _resume(checkpoint, settings, model, average, optimizer)
+    if checkpoint:
+        settings.update(_data(batches, batch_size), loss=source(loss), epochs=epochs if schedule else None)
+        if resume and Path(checkpoint).exists():
+            history, best = _resume(checkpoint, settings, model, average, optimizer)
     if accelerator.scaler:  # only float16 needs it, and it is slow on small models
         optimizer = accelerator.prepare(optimizer)
 
     # tqdm's bar for notebooks does not heed TQDM_DISABLE by itself
     quiet = not progress or not accelerator.is_main_process or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
-    bar = tqdm(total=epochs * steps, initial=len(history) * steps, unit="step", disable=quiet)
+    known = {"total": epochs * steps, "initial": len(history) * steps} if steps else {}
+    bar = tqdm(**known, unit="step", disable=quiet)
     with bar, torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else []):
         for epoch in range(len(history) + 1, epochs + 1):
             # All chance in an epoch follows from (seed, epoch, process): a resumed epoch is the same epoch.
             torch.manual_seed(_mix(seed, epoch, accelerator.process_index))
             model.train()
-            start, total = time.perf_counter(), 0.0
+            start, total, step = time.perf_counter(), 0.0, 0
             for step, (batch, weight) in enumerate(feed(epoch), start=1):
                 if schedule:
                     done = ((epoch - 1) * steps + step - 1) / (epochs * steps)
                     for group in optimizer.param_groups:
                         group["lr"] = lr * (1 + math.cos(math.pi * done)) / 2
-                value = objective(*batch)
+                value = objective(*batch) * weight
                 total += _finite(value.item(), f"the loss of epoch {epoch}, batch {step}")
                 optimizer.zero_grad()
-                accelerator.backward(value * weight)
+                accelerator.backward(value)
                 optimizer.step()
                 if ema:
                     average.update_parameters(model)
                 bar.set_postfix_str(f"epoch {epoch}, loss {total / step:.4g}", refresh=False)
                 bar.update()
+            if not step:
+                raise ValueError("the DataLoader gives no batch: its data are empty, or less than a batch, and dropped")
             weights = sum(p.detach().sum().item() for p in model.parameters())
             _finite(weights, f"the sum of all weights after epoch {epoch}")
             valid = None
@@ -117,7 +165,7 @@ def fit(
                     valid = _finite(float(validate(result)), f"the validation of epoch {epoch}")
                 if all(valid < entry["valid"] for entry in history):
                     best = {name: t.clone() for name, t in result.state_dict().items()}
-            mean = accelerator.reduce(torch.tensor(total / steps, device=accelerator.device), "mean").item()
+            mean = accelerator.reduce(torch.tensor(total / step, device=accelerator.device), "mean").item()
             history.append({"epoch": epoch, "loss": mean, "valid": valid, "seconds": time.perf_counter() - start})
             if checkpoint and accelerator.is_main_process:
                 _checkpoint(checkpoint, settings, model, average, optimizer, history, best)
@@ -130,49 +178,82 @@ def fit(
 def evaluate(model, x, f=None, *, batch_size=1000):
     """f(model, x) -> (B,) over all rows, in eval mode, without gradients, batch by batch -> (n,) on the CPU.
 
-    x is a tensor (n, ...) or a tuple of tensors; f is the log-likelihood in nats, model.log_prob, unless given.
+    x is a tensor (n, ...), a tuple of tensors, on any device, or a DataLoader; f is the log-likelihood in nats,
+    model.log_prob, unless given. Answers of low precision become float32.
     """
     f = f or (lambda model, *x: model.log_prob(*x))
-    tensors, training = _tensors(x), model.training
-    place = next(model.parameters(), tensors[0]).device
+    batches = map(_tensors, x) if isinstance(x, DataLoader) else zip(*(t.split(batch_size) for t in _tensors(x)))
+    own, training, values = next(itertools.chain(model.parameters(), model.buffers()), None), model.training, []
     model.eval()
     try:
-        batches = zip(*(t.split(batch_size) for t in tensors))
-        return torch.cat([f(model, *(t.to(place) for t in batch)).cpu() for batch in batches])
+        for batch in batches:
+            value = f(model, *(t if own is None else t.to(own.device) for t in batch))
+            if not isinstance(value, torch.Tensor) or value.shape[:1] != batch[0].shape[:1]:
+                got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+                raise ValueError(f"f returned {got} for {len(batch[0])} rows; it needs one entry a row")
+            values.append(value.cpu().float() if value.dtype in (torch.bfloat16, torch.float16) else value.cpu())
     finally:
         model.train(training)
+    if not values:
+        raise ValueError("the DataLoader gives no batch")
+    return torch.cat(values)
 
 
 def save(model, path, **meta):
-    """Write the weights and `meta` (anything JSON can hold) to one file, which appears whole or not at all."""
-    _write(path, model.state_dict(), meta)
+    """Write the model and `meta` (anything JSON can hold) to one file, which appears whole or not at all.
 
-
-def load(model, path):
-    """Read weights written by `save` into the model, which ends in eval mode -> meta.
-
-    Raises ValueError, and leaves the model as it was, for a file that is damaged or belongs to a model of other shapes.
+    The file holds the weights, and in its header what the model is (`hybridlib.described`) and the library's version.
     """
-    tensors, meta = _read(path)
-    _check_names(path, model.state_dict(), tensors)
+    _write(path, model, model.state_dict(), meta)
+
+
+def load(model, path=None):
+    """load(path) -> the model that a file of `save` holds. load(model, path): its weights into this model -> meta.
+
+    Both end in eval mode. A model is built from a file if its classes are those of hybridlib, or plain layers of torch;
+    any other must be given. A given model must be of the class, the arguments (but for seeds) and the precision of the
+    one that was saved: raises ValueError, which names both values, and leaves it as it was. So it does for a file that
+    is damaged, that holds NaN or infinite weights, or that was written before files said what they hold.
+    """
+    if path is None:
+        if isinstance(model, torch.nn.Module):
+            raise ValueError("load takes a path, or a model and a path")
+        return _rebuilt(model)
+    tensors, meta, header = _read(path)
+    _check(path, model, tensors, header["model"])
     model.load_state_dict(tensors)
     model.eval()
     return meta
 
 
 def meta(path):
-    """What `save` was told beside the weights. ValueError for a damaged file."""
+    """What `save` was told beside the model. ValueError for a damaged file."""
     return _read(path)[1]
 
 
+@_no_trace()
 def device():
     """Where `fit` puts models: cuda, mps or cpu (ACCELERATE_USE_CPU=1 insists on the last)."""
-    return Accelerator(cpu=_only_cpu()).device
+    return _accelerator().device
 
 
-def _only_cpu():
-    """Several processes on CPUs share their work only if Accelerate is told that there is nothing else."""
-    return not (torch.cuda.is_available() or torch.backends.mps.is_available())
+def _check_arguments(model, optimizer, schedule, epochs):
+    if schedule not in (None, "cosine"):
+        raise ValueError(f'schedule is {schedule!r}; choose None or "cosine"')
+    if not isinstance(epochs, (int, np.integer)) or epochs < 0:
+        raise ValueError(f"epochs is {epochs}; it must be a whole number, at least 0")
+    if optimizer is not None and not callable(optimizer):
+        raise ValueError(
+            f"optimizer is a {type(optimizer).__name__}, not a function of (parameters, lr); "
+            "pass the class, e.g. optimizer=torch.optim.SGD, or a lambda with more options"
+        )
+    if not any(p.requires_grad for p in model.parameters()):
+        name, count = type(model).__name__, sum(1 for _ in model.parameters())
+        raise ValueError(
+            f"nothing can be trained: all {count} parameters of this {name} are frozen; set requires_grad"
+            if count
+            else f"nothing can be trained: this {name} has no parameters"
+        )
 
 
 class _Objective(torch.nn.Module):
@@ -185,45 +266,83 @@ class _Objective(torch.nn.Module):
         if not isinstance(value, torch.Tensor) or value.ndim:
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise ValueError(f"the loss returned {shape}, not a scalar tensor; average over the batch with .mean()")
+        if not value.requires_grad:
+            raise ValueError("the loss does not depend on the parameters: it was detached, or the model was not used")
         return value
 
 
 def _feed(batches, batch_size, seed, accelerator):
-    """-> (steps in an epoch, function epoch -> iterator over (batch, weight)); weights make unequal shares one mean."""
+    """-> (steps in an epoch or None, function epoch -> iterator over (batch, weight)).
+
+    Every process sees the same batches and takes its rows of each; weights make unequal shares one mean.
+    """
+    rank, world = accelerator.process_index, accelerator.num_processes
+
+    def share(batch):
+        rows = len(batch[0]) if world > 1 else 0
+        if rows < world:  # one process, or fewer rows than processes: all of them do the same
+            return batch, 1.0
+        batch = [t[rank::world] for t in batch]
+        return batch, len(batch[0]) * world / rows
+
     if isinstance(batches, DataLoader):
-        loader = accelerator.prepare(batches)
+        loader = prepare_data_loader(
+            batches, accelerator.device, 1, 0, put_on_device=True, dispatch_batches=False, use_seedable_sampler=True,
+            data_seed=_mix(seed),
+        )  # fmt: skip
+        try:
+            steps = len(loader)
+        except TypeError:  # a stream: its end comes when it comes
+            steps = None
 
         def feed(epoch):
             loader.set_epoch(epoch)
-            for batch in loader:
-                yield batch if isinstance(batch, (tuple, list)) else (batch,), 1.0
+            yield from (share(_batch(batch)) for batch in loader)
 
-        return len(loader), feed
+        return steps, feed
 
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be a whole number, at least 1")
     # A DataLoader would collect a batch row by row; indexing by a permutation costs next to nothing.
-    tensors = [t.to(accelerator.device) for t in _tensors(batches)]
-    rank, world = accelerator.process_index, accelerator.num_processes
+    tensors = [t.to(accelerator.device) for t in batches]
 
     def feed(epoch):
         order = torch.randperm(len(tensors[0]), generator=torch.Generator().manual_seed(_mix(seed, epoch)))
         for rows in order.to(accelerator.device).split(batch_size):
-            share = rows[rank::world] if len(rows) >= world else rows
-            weight = len(share) * world / len(rows) if len(rows) >= world else 1.0
-            yield [t[share] for t in tensors], weight
+            (rows,), weight = share([rows])
+            yield [t[rows] for t in tensors], weight
 
     return math.ceil(len(tensors[0]) / batch_size), feed
 
 
+def _batch(batch):
+    """What a DataLoader gives, as the arguments of a loss behind the model."""
+    return batch if isinstance(batch, (tuple, list)) else (batch,)
+
+
 def _tensors(x):
-    tensors = (x,) if isinstance(x, torch.Tensor) else x
-    if not isinstance(tensors, (tuple, list)) or not tensors or not all(isinstance(t, torch.Tensor) for t in tensors):
-        raise ValueError(f"the data are a {type(x).__name__}; pass a tensor or a tuple of them (fit: or a DataLoader)")
-    if {len(t) for t in tensors} != {len(tensors[0])} or not len(tensors[0]):
+    tensors = (x,) if isinstance(x, torch.Tensor) else tuple(x) if isinstance(x, (list, Iterator)) else x
+    if not isinstance(tensors, tuple) or not tensors or not all(isinstance(t, torch.Tensor) for t in tensors):
+        held = f" of {type(tensors[0]).__name__}" if isinstance(tensors, tuple) and tensors else ""
+        raise ValueError(
+            f"the data are a {type(x).__name__}{held}; pass a tensor or a tuple of them, as torch.as_tensor makes of "
+            "an array, or a DataLoader"
+        )
+    if {t.shape[:1] for t in tensors} != {tensors[0].shape[:1]} or not tensors[0].shape or not len(tensors[0]):
         shapes = [tuple(t.shape) for t in tensors]
         raise ValueError(f"the data have shapes {shapes}; every tensor needs the same number of rows, at least one")
     return tensors
+
+
+def _data(batches, batch_size):
+    """What identifies the data of a training. Of a DataLoader that is not made of tensors, its length must do."""
+    if not isinstance(batches, DataLoader):
+        return {"batch_size": batch_size, "data": fingerprint(*batches)}
+    data = batches.dataset
+    tensors = data.tensors if isinstance(data, TensorDataset) else [data] if isinstance(data, torch.Tensor) else []
+    length = len(data) if hasattr(data, "__len__") else "unknown"
+    told = fingerprint(*tensors) if tensors else f"{type(data).__qualname__} of length {length}"
+    return {"batch_size": batches.batch_size, "data": f"{told}, {type(batches.sampler).__name__}"}
 
 
 def _mix(*numbers):
@@ -264,12 +383,12 @@ def _checkpoint(path, settings, model, average, optimizer, history, best):
         "optimizer": {f"{i} {key}": t for i, entry in state.items() for key, t in entry.items()},
     }
     tensors = {f"{part} {name}": t for part, tensors in parts.items() for name, t in tensors.items()}
-    _write(path, tensors, {"settings": settings, "history": history})
+    _write(path, model, tensors, {"settings": settings, "history": history})
 
 
 def _resume(path, settings, model, average, optimizer):
     """Put a checkpoint into model, average and optimizer, all or nothing -> (history, best weights)."""
-    tensors, meta = _read(path)
+    tensors, meta, header = _read(path)
     remedy = "give it as it was, choose another file, or start afresh with resume=False"
     if "settings" not in meta:
         raise ValueError(f"{path} holds a model, not a training; {remedy}")
@@ -281,7 +400,7 @@ def _resume(path, settings, model, average, optimizer):
     for name, t in tensors.items():
         part, name = name.split(" ", 1)
         parts[part][name] = t
-    _check_names(path, model.state_dict(), parts["model"])
+    _check(path, model, parts["model"], header["model"])
     model.load_state_dict(parts["model"])
     if average:
         average.load_state_dict(parts["average"])
@@ -290,34 +409,77 @@ def _resume(path, settings, model, average, optimizer):
         i, key = name.split(" ")
         state.setdefault(int(i), {})[key] = t
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for orphan in Path(path).parent.glob(f"{glob.escape(Path(path).name)}.*.part"):
+        orphan.unlink(missing_ok=True)  # of a training that was killed while it wrote
     return meta["history"], parts["best"]
 
 
-def _check_names(path, expected, found):
-    wrong = [f"{name} {tuple(t.shape)} is missing" for name, t in expected.items() if name not in found]
-    wrong += [f"{name} {tuple(t.shape)} has no place" for name, t in sorted(found.items()) if name not in expected]
-    wrong += [
-        f"{name} is {tuple(found[name].shape)}, the model's {tuple(t.shape)}"
-        for name, t in expected.items()
-        if name in found and found[name].shape != t.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+def _rebuilt(path):
+    """The model that a file describes, with the weights of the file."""
+    tensors, _, header = _read(path)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = rebuild(header["model"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(
-            f"{path} does not fit this model: {'; '.join(wrong[:3])}{more}. Build the model with the "
-            "arguments it had when the file was written"
+            f"{path} cannot build its model by itself ({error}; written by hybridlib {header['version']}): "
+            "build it as it was, and use load(model, path)"
+        ) from error
+    precisions = {t.dtype for t in tensors.values() if t.is_floating_point()}
+    if len(precisions) == 1:
+        model.to(*precisions)
+    _check(path, model, tensors, header["model"])
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _check(path, model, tensors, description):
+    """ValueError unless these are good weights of this very model."""
+    own = model.state_dict()
+    wrong = [f"{name} {tuple(t.shape)} is missing" for name, t in own.items() if name not in tensors]
+    wrong += [f"{name} {tuple(t.shape)} has no place" for name, t in sorted(tensors.items()) if name not in own]
+    both = [(name, tensors[name], t) for name, t in own.items() if name in tensors]
+    wrong += [f"{name} is {tuple(t.shape)}, the model's {tuple(m.shape)}" for name, t, m in both if t.shape != m.shape]
+    told = list(differences(description, json.loads(json.dumps(describe(model)))))
+    if told or wrong:
+        faults = "; ".join(_few(texts) for texts in (told, wrong) if texts)
+        raise ValueError(
+            f"{path} does not fit this model: {faults}. Build the model with the arguments it had when the file was "
+            "written, or have it built: load(path)"
         )
+    if wrong := [f"{name} is {t.dtype}, the model's {m.dtype}" for name, t, m in both if t.dtype != m.dtype]:
+        raise ValueError(
+            f"{path} has another precision than this model: {_few(wrong)}. Convert the model before it is loaded, "
+            "e.g. with model.double(), and back afterwards"
+        )
+    learned = {name for name, _ in model.named_parameters()}
+    bad = [name for name, t, _ in both if t.isnan().any() or (name in learned and t.isinf().any())]
+    if bad:
+        raise ValueError(f"{path} holds NaN or infinite weights: {_few(bad)}. Train the model again")
+    for prefix, module in model.named_modules():
+        # whole numbers in a model of ours are places: an order, who passes
+        for name, t in module.named_buffers(prefix, recurse=False) if isinstance(module, Described) else []:
+            if t.dtype == torch.long and name in own and not torch.equal(_sorted(tensors[name]), _sorted(t.cpu())):
+                raise ValueError(f"{path} holds {name} = {tensors[name].tolist()!s:.80}, which is no permutation")
 
 
-def _write(path, tensors, meta):
+def _sorted(t):
+    return t.sort(-1).values if t.dim() else t
+
+
+def _few(texts):
+    return "; ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
+
+
+def _write(path, model, tensors, meta):
     path = Path(path)
     tensors = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
-    meta = json.dumps(meta)
-    header = {"meta": meta, "crc32": str(_crc32(tensors, meta))}
+    header = {"model": json.dumps(describe(model)), "version": __version__, "meta": json.dumps(meta, default=_plain)}
+    header["crc32"] = str(_crc32(tensors, header))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.part")  # no other process writes to this name
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             file.write(safetensors.save(tensors, header))
             file.flush()
             os.fsync(file.fileno())
@@ -326,22 +488,34 @@ def _write(path, tensors, meta):
         part.unlink(missing_ok=True)
 
 
+def _plain(value):
+    """Numbers and arrays of NumPy as JSON's own."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is not JSON serializable; save its numbers, e.g. with .item()")
+
+
 def _read(path):
+    """-> (tensors, what `save` was told beside, header: the model's description and the version that wrote it)."""
     raw = Path(path).read_bytes()
     try:
         size = int.from_bytes(raw[:8], "little")
         header = json.loads(raw[8 : 8 + size])["__metadata__"]
-        tensors, meta = safetensors.load(raw), header["meta"]
-        if str(_crc32(tensors, meta)) != header["crc32"]:
-            raise ValueError("checksum")
-    except (SafetensorError, ValueError, KeyError, TypeError):
+        tensors, old = safetensors.load(raw), header.keys() == {"meta", "crc32"}
+        if not old:
+            if str(_crc32(tensors, header)) != header["crc32"]:
+                raise ValueError("checksum")
+            meta, header["model"] = json.loads(header["meta"]), json.loads(header["model"])
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"{path} is truncated, altered or not of this library; delete it and write it again") from None
-    return tensors, json.loads(meta)
+    if old:
+        raise ValueError(f"{path} was written before files said which model they hold; write it again")
+    return tensors, meta, header
 
 
-def _crc32(tensors, meta):
+def _crc32(tensors, header):
     """safetensors notices a truncated file but not a changed weight."""
-    crc = zlib.crc32(meta.encode())
+    crc = zlib.crc32(json.dumps({key: header[key] for key in ("model", "version", "meta")}).encode())
     for name, t in sorted(tensors.items()):
         crc = zlib.crc32(f"{name} {t.dtype} {tuple(t.shape)}".encode(), crc)
         crc = zlib.crc32(t.reshape(-1).view(torch.uint8).numpy(), crc)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, sampling
+from .described import Described
 from .outputs import Bernoulli, Categorical, check_rows, precise
 
 
@@ -184,7 +185,7 @@ def adjust(theta: Tensor, temperature: float = 1.0, top_k: int | None = None, to
     return theta
 
 
-class InBlocks(nn.Module):
+class InBlocks(Described, nn.Module):
     """A model of D bits that reads and writes k at a time: p(bits) = p(symbols), because packing is one-to-one.
 
     ``model`` has D / k variables of 2^k values each. Attention over a k-th of the steps costs a k-th to a k^2-th.

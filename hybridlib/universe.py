@@ -23,13 +23,13 @@ Aromatic means what RDKit calls so: a rule on C, N or O does not touch aromatic 
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from .extras import optional
-from .molecules import ELEMENTS, VALENCE, Graph, build, sequences
+from .molecules import ELEMENTS, VALENCE, Graph, build, canonical, listed, parsed, quoted, sequences
 
 with optional(__name__):
     import networkx as nx
@@ -66,8 +66,11 @@ def molecules(n: int, *, strict: bool = True) -> tuple[str, ...]:
 
 
 def broken(smiles: str) -> Iterator[int]:
-    """The numbers of the strict rules that a molecule breaks (lazily: any(broken(...)) stops at the first)."""
-    molecule = Chem.MolFromSmiles(smiles)
+    """The numbers of the strict rules that a molecule breaks (lazily: any(broken(...)) stops at the first).
+
+    ValueError for a string that is no molecule.
+    """
+    molecule = parsed(smiles)
     for rule, patterns in _patterns().items():
         if any(map(molecule.HasSubstructMatch, patterns)):
             yield rule
@@ -116,13 +119,16 @@ def _smiles(elements: tuple, edges: list, orders: tuple) -> str:
 
 
 @torch.no_grad()
-def log_prob(model, smiles: Sequence[str], *, at_once: int = 2000) -> Tensor:
+def log_prob(model, smiles: Iterable[str], *, at_once: int = 2000) -> Tensor:
     """log P(molecule) of a model of graphs, the sum over every way to generate it: n strings -> (n,), nats, exact.
 
     ``model`` has log_prob(graph) -> (B,), and N and A, its largest size and its number of atom types. Ways that it
-    excludes (-inf) add nothing.
+    excludes (-inf) add nothing. The answer is float64, on the CPU. ValueError for no strings, and for what
+    `molecules.sequences` refuses.
     """
-    ways = [_ways(text, model.A, model.N) for text in smiles]
+    ways = [_ways(text, model.A, model.N) for text in listed(smiles, "log_prob")]
+    if not ways:
+        raise ValueError("log_prob needs at least one molecule, got no strings")
     atoms, bonds = (torch.cat([getattr(way, part) for way in ways]) for part in ("atoms", "bonds"))
     each = [model.log_prob(Graph(a, b)) for a, b in zip(atoms.split(at_once), bonds.split(at_once))]
     parts = torch.cat(each).double().cpu().split([len(way) for way in ways])
@@ -134,7 +140,7 @@ def _ways(text: str, A: int, N: int) -> Graph:
     return sequences(text, A=A, N=N)
 
 
-def compare(model, smiles: Sequence[str], *, possible: Sequence[str] = ()) -> dict[str, float]:
+def compare(model, smiles: Iterable[str], *, possible: Iterable[str] = ()) -> dict[str, float]:
     """A model beside the uniform distribution on some molecules, without sampling error.
 
     kl        KL(uniform || model), nats: 0 if and only if they are the same
@@ -143,7 +149,12 @@ def compare(model, smiles: Sequence[str], *, possible: Sequence[str] = ()) -> di
     ideal     what the uniform distribution would show: about 1 - 1/e
     invalid   only where ``possible`` lists every valid molecule that the model could draw: probability of the rest
     """
+    smiles, possible = listed(smiles, "compare"), listed(possible, "compare")
     log_p, n = log_prob(model, smiles), len(smiles)
+    distinct = {canonical(text, stereo=False): text for text in smiles}  # one molecule may be spelled in many ways
+    if len(distinct) < n:
+        twice = next(text for text in smiles if text not in distinct.values())
+        raise ValueError(f"{quoted(twice)} is among the molecules twice; compare counts each once")
     result = {
         "kl": (-math.log(n) - log_p.mean()).item(),
         "outside": 1 - log_p.exp().sum().item(),
@@ -151,6 +162,7 @@ def compare(model, smiles: Sequence[str], *, possible: Sequence[str] = ()) -> di
         "ideal": 1 - (1 - 1 / n) ** n,
     }
     if possible:
-        others = sorted(set(possible) - set(smiles))
-        result["invalid"] = result["outside"] - log_prob(model, others).exp().sum().item()
+        others = sorted({canonical(text, stereo=False) for text in possible} - distinct.keys())
+        rest = log_prob(model, others).exp().sum().item() if others else 0
+        result["invalid"] = result["outside"] - rest
     return result

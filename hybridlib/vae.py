@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, distributions, nn
 
 from .autoregressive import Autoregressive, sampling
+from .described import Described
 from .noise import draw
 from .outputs import Bernoulli, Output, beside, bounded, check_rows, through
 
 
-class VAE(nn.Module):
+class VAE(Described, nn.Module):
     """p(x) = ∫ N(z; 0, I) p(x | z) dz, bounded with q(z | x) = N(z; mean(x), scale(x)^2).
 
     ``encoder``  (B, D) -> (B, 2 Z): mean and (bounded) log-scale of q(z | x)
@@ -97,12 +98,11 @@ class VAE(nn.Module):
         line = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
         grid = torch.cartesian_prod(*[line] * self.Z).view(-1, self.Z)
         log_mass = self.prior().log_prob(grid) + self.Z * math.log(2 * reach / (points - 1))
-        at_once = max(1, 200_000 // max(1, len(x)))
+        at_once = max(1, 200_000 // len(x))
         parts = zip(grid.split(at_once), log_mass.split(at_once))
         sums = [
             (
-                self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), len(x))
-                + m[:, None]
+                self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), -1) + m[:, None]
             ).logsumexp(0)
             for z, m in parts
         ]
@@ -126,5 +126,7 @@ class VAE(nn.Module):
 
     def _checked(self, x: Tensor) -> Tensor:
         check_rows(x, None, "VAE")
+        if not len(x):
+            raise ValueError(f"VAE needs at least one row, got shape {tuple(x.shape)}")
         self.output.check(x)
         return self._beside(x)

@@ -95,11 +95,11 @@ def _frame(drawing, caption):
 
 
 def images(x, *, shape=None, columns=10, titles=None, ax=None):
-    """Pictures in rows: (n, D) or (n, H, W), values 0..1 -> Axes. shape: (H, W), by default square.
+    """Pictures in rows: (n, D) or (n, H, W), or a list of such tensors, values 0..1 -> Axes. shape: (H, W), or square.
 
     `ValueError` for flat pictures that are not square where no shape is given.
     """
-    x = np.asarray(x, dtype=float)
+    x = np.concatenate([np.asarray(part, dtype=float) for part in (x if isinstance(x, list) else [x])])
     if x.ndim == 2:
         side = round(x.shape[1] ** 0.5)
         if shape is None and side * side != x.shape[1]:

@@ -5,6 +5,8 @@ import torch
 from shaken import rng
 
 from hybridlib import checkpoints, train
+from hybridlib.graphaf import GraphAF
+from hybridlib.made import MADE
 from hybridlib.molecules import from_smiles, to_smiles
 
 FILES = sorted(checkpoints.FOLDER.glob("*.safetensors"))
@@ -32,5 +34,27 @@ def test_draws_molecules_and_knows_its_training(path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="there is no checkpoint 'graphaf'; there are zinc_exact"):
+    with pytest.raises(ValueError, match="no checkpoint 'graphaf', nor a file of this name; there are zinc_exact"):
         checkpoints.graphaf("graphaf")
+
+
+def test_no_way_out_of_the_folder(tmp_path, monkeypatch):
+    """A name is a name: it is not glued to a folder, from which dots would lead anywhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "inside" / "checkpoints")
+    train.save(GraphAF(H=4), tmp_path / "x.safetensors")
+    for name in ("../../x", str(tmp_path / "x"), "", ".", "../x.safetensors"):
+        with pytest.raises(ValueError, match="there is no checkpoint"):
+            checkpoints.graphaf(name)
+
+
+def test_a_file_of_ones_own(tmp_path):
+    model, path = GraphAF(3, 5, H=8, reading="categorical", masked=True), tmp_path / "mine.safetensors"
+    train.save(model, path)
+    for name in (path, str(path)):
+        mine = checkpoints.graphaf(name)
+        assert (mine.A, mine.N, mine.reading, mine.masked) == (3, 5, "categorical", True) and not mine.training
+        assert all(torch.equal(a, b) for a, b in zip(mine.state_dict().values(), model.state_dict().values()))
+    train.save(MADE(4, (8,)), path)
+    with pytest.raises(ValueError, match=r"mine.safetensors holds a MADE, not a GraphAF; read it with train.load"):
+        checkpoints.graphaf(path)

@@ -1,5 +1,6 @@
 """Every set has the promised shape, values and split; every way in which a file can be bad ends in one sentence."""
 
+import errno
 import gc
 import gzip
 import hashlib
@@ -273,6 +274,33 @@ def test_no_network(monkeypatch, cache, tmp_path):
         datasets.load("nltcs")
 
 
+@pytest.mark.parametrize("how", ["a file in its place", "not writable", "disk full"])
+def test_a_cache_that_cannot_be_written(server, publish, cache, monkeypatch, how):
+    """Nothing is wrong with the network then, and no one should look there."""
+    raw = text(BITS, ",")
+    publish("debd/nltcs.train.data", raw)
+    server.answers["nltcs.train.data"] = (len(raw), raw)
+    number = {"a file in its place": None, "not writable": errno.EACCES, "disk full": errno.ENOSPC}[how]
+    if number is None:
+        cache.write_text("")
+    else:  # whoever runs the tests as root may write anywhere
+
+        def refuse(*args, **kwargs):
+            raise OSError(number, how, str(cache))
+
+        module = datasets.pooch.core
+        monkeypatch.setattr(module, "make_local_storage" if number == errno.EACCES else "stream_download", refuse)
+    with pytest.raises(OSError, match=r"nltcs.train.data: the cache folder .* cannot be written .*HYBRIDLIB_DATA"):
+        datasets.load("nltcs")
+    assert cache.is_file() or files_in(cache) == []
+
+
+def test_a_folder_of_ones_own_that_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path / "mistyped"))
+    with pytest.raises(ValueError, match=r"HYBRIDLIB_DATA=.*mistyped is not a folder"):
+        datasets.load("nltcs")
+
+
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
@@ -330,9 +358,22 @@ def test_strings_and_numbers():
     assert alphabet.decode(torch.tensor([[1, 0, 2, 2]])) == ["C"], "nothing counts after the end"
 
 
+def test_strings_come_from_anything_that_gives_them(tmp_path):
+    alphabet = datasets.Alphabet("CNO")
+    (tmp_path / "my.smi").write_text("CO\nN\n")
+    with open(tmp_path / "my.smi") as lines:
+        assert alphabet.decode(alphabet.encode(lines, 4)) == ["CO", "N"]
+    assert alphabet.decode(alphabet.encode((text for text in ["CO", "N"]), 4)) == ["CO", "N"]
+    assert alphabet.encode(iter([]), 4).shape == (0, 4)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: datasets.Alphabet("CNO").encode(["C", float("nan")], 4), "row 1: encode takes strings, got float nan"),
+        (lambda: datasets.Alphabet("CNO").encode(["C", b"C"], 4), "row 1: encode takes strings, got bytes b'C'"),
+        (lambda: datasets.Alphabet("CNO").encode(["C", "N" * 10_000], 4), r"row 1: 'N{60}' has 10,000 characters"),
+        (lambda: datasets.Alphabet("CN\n"), "no line end"),
         (lambda: datasets.Alphabet("CNO").encode(["CX"], 4), r"'CX' holds \['X'\]; this alphabet knows 'CNO'"),
         (lambda: datasets.Alphabet("CNO").encode([""], 4), "'' has 0 characters; 1 to 3 fit"),
         (lambda: datasets.Alphabet("CNO").encode(["CCCC"], 4), "'CCCC' has 4 characters; 1 to 3 fit into T = 4"),

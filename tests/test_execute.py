@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import shifted_seeds
 import torch
+from jupyter_cache import get_cache
 from sklearn.utils import check_random_state
 
 from hybridlib import datasets
@@ -127,3 +128,16 @@ def test_side_by_side_fills_the_cores(monkeypatch):
     for threads, together in (("1", 6), ("2", 3), ("16", 1)):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         assert execute.side_by_side() == together
+
+
+def test_the_cache_gets_what_it_lacks_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    path = notebook(tmp_path, "print(6 * 7)")
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    monkeypatch.setattr(execute, "notebooks", lambda: [path])
+    execute.into_the_cache()
+    assert "small; slowest: cell-0 (cell 0)" in capsys.readouterr().out
+    cached = get_cache(tmp_path / "_build" / ".jupyter_cache").merge_match_into_notebook(nbformat.read(path, 4))[1]
+    assert cached.cells[0].outputs[0].text == "42\n"
+    execute.into_the_cache()
+    assert capsys.readouterr().out == ""

@@ -11,7 +11,6 @@ from shaken import rng, shaken
 from hybridlib import audit
 from hybridlib.autoregressive import Autoregressive
 from hybridlib.fvsbn import FVSBN
-from hybridlib.layers import MaskedLinear, Staircase, mask
 from hybridlib.made import MADE, Mixture, Pool, evenly_spaced_degrees, random_orders
 from hybridlib.outputs import Bernoulli, Categorical, Logistic, LogisticMixture, Normal
 
@@ -79,35 +78,6 @@ def test_degrees_never_drop_an_input(H, D, context):
         assert set(degrees.tolist()) == set(range(low, D))
         counts = degrees.bincount()[low:]
         assert counts.max() - counts.min() <= 1 or context
-
-
-@given(seed=st.integers(0, 10**6), shape=st.tuples(st.integers(1, 12), st.integers(1, 12)), strict=st.booleans())
-@settings(max_examples=50, deadline=None)
-def test_staircase_equals_the_masked_dense_layer(seed, shape, strict):
-    generator = rng(seed)
-    a, b = (torch.randint(0, 6, (n,), generator=generator).sort().values for n in shape)
-    layer = Staircase(a, b, strict=strict).double()
-    with torch.no_grad():
-        layer.weight.normal_()  # also where the mask forbids: the layer must not care
-        layer.bias.normal_()
-    x = torch.randn(7, shape[0], dtype=torch.float64, generator=generator, requires_grad=True)
-    M = mask(a, b, strict=strict).double()
-    W = layer.dense().detach().requires_grad_()
-    assert torch.equal(W * M, W)
-    plain = torch.nn.functional.linear(x, W * M, layer.bias)
-    upstream = torch.randn(7, shape[1], dtype=torch.float64, generator=generator)
-    torch.testing.assert_close(layer(x), plain)
-    gx, gw, gb = torch.autograd.grad((layer(x) * upstream).sum(), (x, layer.weight, layer.bias))
-    px, pw, pb = torch.autograd.grad((plain * upstream).sum(), (x, W, layer.bias))
-    torch.testing.assert_close((gx, gb), (px, pb))
-    torch.testing.assert_close(gw, layer._cut(pw))
-
-
-def test_masked_linear_is_the_masked_product():
-    a, b = torch.tensor([3, 1, 2]), torch.tensor([2, 0, 3, 1])
-    layer = MaskedLinear(a, b, strict=True)
-    x = torch.randn(5, 3)
-    torch.testing.assert_close(layer(x, a, b), x @ (layer.weight * mask(a, b, strict=True)).T + layer.bias)
 
 
 @given(

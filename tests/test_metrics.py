@@ -30,6 +30,51 @@ def test_quality():
     ]  # fmt: skip
 
 
+def test_known_molecules_are_known_in_any_spelling():
+    graph = from_smiles(GOOD)
+    raw = ["OCC\n", "C1=CC=CC=C1", "[CH3:1]C(O)=O"]
+    assert metrics.quality(graph, known=raw)["novel"]["value"] == 0
+    assert metrics.quality(graph, known=(text for text in raw[:2]))["novel"]["value"] == 0.25
+    assert metrics.quality(from_smiles(["CC(N)O"]), known=["C[C@H](N)O"])["novel"]["value"] == 0
+    with pytest.raises(ValueError, match=r"known holds 'C\(C', which is no molecule"):
+        metrics.quality(graph, known=["CC", "C(C"])
+    with pytest.raises(ValueError, match=r"row 1: quality\(known=\) takes strings, got float nan"):
+        metrics.quality(graph, known=["CC", float("nan")])
+
+
+def test_molecules_without_atoms_are_nothing_to_measure():
+    with pytest.raises(ValueError, match="none of the 3 molecules has an atom"):
+        metrics.quality(Graph(torch.zeros(3, 2, dtype=torch.long), torch.zeros(3, 2, 2, dtype=torch.long)))
+
+
+def test_every_list_may_be_an_iterator():
+    smiles = ["OCC", "CC", "c1ccccc1C", "CC(=O)O"]
+    assert metrics.scaffolds(iter(smiles)) == metrics.scaffolds(smiles)
+    assert metrics.properties(iter(smiles), ["QED"])["QED"].tolist() == metrics.properties(smiles)["QED"].tolist()
+    assert metrics.compare(iter(smiles), iter(smiles), bins=2) == metrics.compare(smiles, smiles, bins=2)
+    assert metrics.lost(iter([*smiles, "C.C"]), at_once=2) == ["C.C"]
+    assert (
+        metrics.bootstrap(iter([1.0, 2.0])) == metrics.bootstrap([1.0, 2.0]) == metrics.bootstrap(torch.tensor([1, 2]))
+    )
+
+
+@pytest.mark.parametrize("measure", [metrics.scaffolds, metrics.properties, lambda part: metrics.compare(part, ["CC"])])
+def test_what_is_no_molecule_is_named_by_its_row(measure):
+    with pytest.raises(ValueError, match=r"row 1: 'C\(C' is no molecule"):
+        measure(["CC", "C(C"])
+    with pytest.raises(ValueError, match="takes strings, got NoneType None"):
+        measure(["CC", None])
+    with pytest.raises(ValueError, match="a list of strings, got the string 'CC'"):
+        measure("CC")
+    with pytest.raises(ValueError, match="nothing to measure"):
+        measure([])
+
+
+def test_an_unknown_property_is_named():
+    with pytest.raises(ValueError, match="no property 'SA'; choose among logP, QED, weight"):
+        metrics.properties(["CC"], ["SA"])
+
+
 def test_quality_of_nothing_valid():
     found = metrics.quality(with_a_bad_one()[4], known=["CCO"])
     assert found["valid"]["value"] == 0 and found["size"]["value"] == 5
@@ -97,8 +142,23 @@ def test_nothing_to_measure():
 def test_frechet_chemnet_distance():
     alcohols = ["C" * k + "O" for k in range(1, 9)]
     acids = ["C" * k + "C(=O)O" for k in range(1, 9)]
-    assert metrics.fcd(alcohols, alcohols) == pytest.approx(0, abs=1e-3)
-    assert metrics.fcd(alcohols, acids) > 1
+    with pytest.warns(UserWarning, match=r"of 8 molecules says little: as many real ones, of ZINC250k, are at 54;"):
+        assert metrics.fcd(iter(alcohols), alcohols) == pytest.approx(0, abs=1e-3)
+    with pytest.warns(UserWarning, match="says little"):
+        assert metrics.fcd(alcohols, iter(acids)) > 1
+
+
+def test_a_distance_needs_molecules():
+    for part in ([], ["C"]):
+        with pytest.raises(ValueError, match=f"needs two molecules of each set or more, got {len(part)}"):
+            metrics.fcd(part, ["C", "CC", "CCC"])
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"'C\(' is no molecule"):
+        metrics.fcd(["C", "C("], ["C", "CC"])
+
+
+def test_floors_fall_as_one_over_the_number_of_molecules_or_slower():
+    n, floor = np.array(list(metrics.FLOORS)), np.array(list(metrics.FLOORS.values()))
+    assert (np.diff(n) > 0).all() and (np.diff(floor) < 0).all() and (np.diff(n * floor) > 0).all()
 
 
 def test_the_distance_names_its_package(monkeypatch):

@@ -86,7 +86,7 @@ def test_every_mixture_runs_and_learns(name, toy, tmp_path):
     assert record["test"]["se"] == pytest.approx(nll.std().item() / 10, abs=1e-3)
     assert record["test"]["bits_per_dim"] == pytest.approx(nll.mean().item() / 16 / 0.693147, abs=1e-4)
     assert record["parameters"] == sum(p.numel() for p in model.parameters())
-    assert record["name"] == recipe.__name__ == record["data"]["name"]
+    assert record["name"] == recipe.__name__ and record["data"]["name"] == "own"
     assert len(record["members"]) == len(record["seeds"])
     for member in record["members"]:
         curve = [epoch["valid"] for epoch in member["curve"]]
@@ -212,6 +212,7 @@ def few_molecules():
     return datasets.Molecules(*(from_smiles(smiles * k, A=4, N=6) for k in (40, 4, 4)), 4)
 
 
+@pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of two dozen molecules
 @pytest.mark.parametrize("recipe", [recipes.qm9_exact, recipes.qm9_flow, recipes.zinc_categorical, recipes.zinc_masked])
 def test_graphs_run_learn_and_are_judged(recipe, few_molecules, tmp_path):
     data = few_molecules
@@ -321,21 +322,67 @@ def test_an_order_agnostic_model_is_trained_in_all_its_orders(toy):
 
 
 def test_the_command_writes_the_record(toy, tmp_path, monkeypatch, capsys):
+    """To the current folder, or where one says; the published records stay as they are."""
+
     def nltcs(folder, epochs=1):
         return recipes.mixture("nltcs", toy, [None], {"hidden": (8,)}, {"epochs": epochs}, folder)
 
-    monkeypatch.setattr(recipes, "RESULTS", tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "nltcs.json").write_text('"published"')
+    monkeypatch.setattr(recipes, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(recipes, "RECIPES", (nltcs,))
+    monkeypatch.chdir(tmp_path)
     recipes.main("nltcs", f"folder={tmp_path / 'runs'}")
-    record = recipes.published("nltcs")
-    assert record["command"] == "python -m hybridlib.recipes nltcs"
-    recipes.main("nltcs", f"folder={tmp_path / 'more'}", "epochs=2")
-    assert recipes.published("nltcs")["command"] == "python -m hybridlib.recipes nltcs epochs=2"
-    assert f"{record['test']['nll']:.3f}" in capsys.readouterr().out
+    record = json.loads((tmp_path / "nltcs.json").read_text())
+    told = capsys.readouterr().out
+    assert f"{record['test']['nll']:.3f}" in told and f"wrote {tmp_path / 'nltcs.json'}" in told
+    assert record["command"] == "python -m hybridlib.recipes nltcs" and record["data"]["name"] == "own"
+    recipes.main("nltcs", f"folder={tmp_path / 'more'}", "epochs=2", "out=some/where")
+    record = json.loads((tmp_path / "some" / "where" / "nltcs.json").read_text())
+    assert record["command"] == "python -m hybridlib.recipes nltcs epochs=2"
+    monkeypatch.chdir(tmp_path / "results")
+    with pytest.raises(SystemExit, match=r"is the published record; name a folder with out="):
+        recipes.main("nltcs", f"folder={tmp_path / 'runs'}")
+    assert recipes.published("nltcs") == "published"
+    recipes.main("nltcs", f"folder={tmp_path / 'runs'}", f"out={tmp_path / 'results'}")
+    assert recipes.published("nltcs")["name"] == "nltcs"
     with pytest.raises(SystemExit, match="no recipe 'mnist'; choose one of nltcs"):
         recipes.main("mnist")
     with pytest.raises(SystemExit, match="'10' sets nothing"):
         recipes.main("nltcs", "10")
+    with pytest.raises(SystemExit, match=r"hidden=wide.*: values are JSON"):
+        recipes.main("nltcs", "hidden=wide", f"out={tmp_path}")
+
+
+def test_only_records_are_published(tmp_path, monkeypatch):
+    """A name is a name: it is not glued to a folder, from which dots and strokes would lead anywhere."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "x.json").write_text("{}")
+    monkeypatch.setattr(recipes, "RESULTS", tmp_path / "results")
+    for name in ("../x", str(tmp_path / "x"), "", "x"):
+        with pytest.raises(ValueError, match="there is no record"):
+            recipes.published(name)
+
+
+def test_data_of_ones_own_are_named_so_and_train_a_model_of_their_own(few_molecules, tmp_path):
+    """Another set of as many molecules: neither its model nor its record may come from the first."""
+    options = {"H": 8, "layers": 1, "epochs": 1, "rows": 64, "samples": 20, "folder": tmp_path}
+    first, told = recipes.qm9_exact(few_molecules, **options)
+    others = ["CCC", "OC=O", "C1CN1", "N#CN", "CNC", "CC(C)O"]
+    others = datasets.Molecules(*(from_smiles(others * k, A=4, N=6) for k in (40, 4, 4)), 4)
+    second, record = recipes.qm9_exact(others, **options)
+    again, same = recipes.qm9_exact(few_molecules, **options)
+    assert record["data"]["name"] == "own" and "Ramakrishnan" not in json.dumps(record)
+    assert record["data"]["fingerprint"] != told["data"]["fingerprint"] == same["data"]["fingerprint"]
+    assert record["curve"] != told["curve"] == same["curve"] and len(list(tmp_path.glob("*.safetensors"))) == 2
+    weights = [torch.cat([t.flatten() for t in model.parameters()]) for model in (first, second, again)]
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[1])
+
+
+def test_data_of_the_book_are_named_so(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda name: toy)
+    _, record = recipes.nltcs(hidden=(4,), epochs=1, members=1, folder=tmp_path)
+    assert record["data"]["name"] == "nltcs" and record["data"]["about"] == datasets.about("nltcs")
 
 
 @pytest.mark.parametrize("name", GOALS)

@@ -1,5 +1,6 @@
 """Training is exact where it can be: the same step as by hand, as on two processes, and as before an interruption."""
 
+import json
 import math
 import os
 import signal
@@ -10,12 +11,20 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from hybridlib import train
+from hybridlib import __version__, train
+from hybridlib.flows import Coupling, Spline, maf
+from hybridlib.made import MADE, random_orders
+from hybridlib.outputs import LogisticMixture
+from hybridlib.transformer import Transformer
+
+STALLED = 3600  # seconds that another process may take, however busy the machine is: a limit for what hangs
 
 # What the tests train, also in other processes: dropout, and 23 rows in batches of 5, so that the last one is smaller.
 
@@ -172,13 +181,18 @@ def test_progress_bar(capsys, monkeypatch):
 # --- many processes -------------------------------------------------------------------------------------------------
 
 
+def steady(seed=0):
+    model = net(seed)
+    model[2].p = 0.0  # every process draws its own dropout
+    return model
+
+
 def share_of_the_work():
-    """Train on tensors and on a DataLoader -> two models and their last losses."""
-    models, losses = [net(), net()], []
-    for model, data in zip(models, (x[:22], DataLoader(x[:18], batch_size=6))):
-        model[2].p = 0.0  # every process draws its own dropout
-        history = train.fit(model, data, square, epochs=2, batch_size=5, lr=0.1, optimizer=torch.optim.SGD)
-        losses.append(history[-1]["loss"])
+    """Train on tensors and on a DataLoader -> two models and their losses."""
+    models, losses, data = [steady(), steady()], [], x * torch.arange(1, 24)[:, None]  # no row like another
+    for model, rows in zip(models, (data[:22], DataLoader(data[:17], batch_size=5, shuffle=True))):
+        history = train.fit(model, rows, square, epochs=2, batch_size=5, lr=1e-4, optimizer=torch.optim.SGD)
+        losses.append([entry["loss"] for entry in history])
     return models, losses
 
 
@@ -194,7 +208,10 @@ PartialState().destroy_process_group()
 
 
 def test_two_processes_make_the_steps_of_one(tmp_path):
-    """Batches of 5 rows are shared 3 to 2, the last one 1 to 1: the mean over all rows must come out even so."""
+    """Batches of 5 rows are shared 3 to 2, the last one 1 to 1: the mean over all rows must come out even so.
+
+    Of the weights and of what is reported.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -203,14 +220,52 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     if torch.backends.mps.is_available():
         common["ACCELERATE_USE_CPU"] = "true"
     both = [start(tmp_path, DISTRIBUTED, *paths, **common, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
-    told = [process.communicate(timeout=240)[1] for process in both]
+    told = [process.communicate(timeout=STALLED)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     for one, loss, path in zip(*share_of_the_work(), paths):
-        two = net(seed=5)
+        two = steady(seed=5)
         meta = train.load(two, path)
-        assert meta["processes"] == 2 and meta["loss"] == pytest.approx(loss, rel=0.05)
+        assert meta["processes"] == 2 and meta["loss"] == pytest.approx(loss, rel=1e-5)
         assert torch.allclose(weights(one), weights(two), atol=1e-6)
-        assert not torch.allclose(weights(one), weights(net()), atol=1e-2)
+        assert not torch.allclose(weights(one), weights(steady()), atol=1e-3)
+
+
+def test_a_launch_that_starts_one_process_of_two_is_named(monkeypatch):
+    """accelerate launch --cpu --num_processes 2 script.py sets these, and starts one process."""
+    for name, value in {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.warns(UserWarning, match="starts one; use torchrun --nproc-per-node 2"):
+        train.fit(net(), x, square)
+
+
+def test_accelerate_is_left_as_it_was(monkeypatch):
+    """Its settings are global: a fit in full precision must not forbid an Accelerator of one's own afterwards."""
+    train.fit(net(), x, square)
+    train.device()
+    mine = Accelerator(mixed_precision="bf16")
+    train.fit(net(), x, square)  # works with what is there, and leaves it
+    assert Accelerator().state is not None and mine.mixed_precision == Accelerator().mixed_precision == "bf16"
+    mine.state._reset_state(reset_partial_state=True)
+
+
+def test_bfloat16(monkeypatch):
+    """The network computes in bfloat16, the weights and what is reported stay in float32."""
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    model, seen = net(), set()
+    model[0].register_forward_hook(lambda layer, x, y: seen.add(y.dtype))
+
+    def loss(model, x):
+        return ((model(x).float() - x) ** 2).mean()
+
+    history = train.fit(
+        model, x, loss, epochs=30, batch_size=5, lr=0.01, validate=lambda model: square(model, held_out)
+    )
+    assert seen == {torch.bfloat16, torch.float32}, "the validation is in full precision"
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"] and weights(model).isfinite().all()
+    values = train.evaluate(model.bfloat16(), x.bfloat16(), lambda m, x: m(x).mean(1))
+    assert values.dtype == torch.float32 and values.shape == (23,)
 
 
 # --- interruptions --------------------------------------------------------------------------------------------------
@@ -220,16 +275,17 @@ class Stop(KeyboardInterrupt):
     pass
 
 
-def stop_at(step):
+def stopping(model, step):
+    """The same model, but training stops as by Ctrl-C in its step number `step`."""
     calls = []
 
-    def loss(model, *batch):
-        calls.append(step)
-        if len(calls) == step:
+    def count(module, x):
+        calls.append(module.training)
+        if sum(calls) == step:
             raise Stop
-        return square(model, batch[0])
 
-    return loss
+    model.register_forward_pre_hook(count)
+    return model
 
 
 @pytest.mark.parametrize("kind", ["tensors", "loader"])
@@ -243,16 +299,16 @@ def test_resumed_training_is_the_same_to_the_bit(tmp_path, kind, optimizer):
     history = train.fit(whole, data(), square, **options)
     options["checkpoint"] = tmp_path / "run" / "training.safetensors"
     with pytest.raises(Stop):
-        train.fit(net(), data(), stop_at(13), **options)  # in the middle of the third epoch
+        train.fit(stopping(net(), 13), data(), square, **options)  # in the middle of the third epoch
     torch.rand(7)
     resumed = net(seed=3)  # its weights come from the checkpoint
     told = train.fit(resumed, data(), square, **options)
     assert same(whole, resumed) and without_time(told) == without_time(history)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["training.safetensors"]
-    again = net(seed=4)  # a finished training is read, not repeated
-    assert train.fit(again, data(), stop_at(1), **options) == told and same(again, whole)
+    again = stopping(net(seed=4), 1)  # a finished training is read, not repeated
+    assert train.fit(again, data(), square, **options) == told and same(again, whole)
     with pytest.raises(Stop):
-        train.fit(net(), data(), stop_at(1), **options, resume=False)
+        train.fit(stopping(net(), 1), data(), square, **options, resume=False)
 
 
 KILLED = """
@@ -271,7 +327,7 @@ def test_a_kill_leaves_a_whole_checkpoint(tmp_path, how):
         time.sleep(0.01)
     time.sleep(0.05)
     process.send_signal(how)
-    error = process.communicate(timeout=240)[1]
+    error = process.communicate(timeout=STALLED)[1]
     assert process.returncode != 0 and ("KeyboardInterrupt" in error) == (how == signal.SIGINT), error
     done = len(train._read(path)[1]["history"])
     resumed, whole = net(seed=3, hidden=5000), net(hidden=5000)
@@ -323,10 +379,15 @@ def test_weights_or_validation_that_are_not_finite(tmp_path):
     """An infinite gradient under a finite loss would show in the next batch only: here there is none."""
     path = tmp_path / "training.safetensors"
     options = dict(batch_size=23, checkpoint=path, optimizer=torch.optim.SGD)
-    good = net()
-    train.fit(good, x, square, epochs=1, **options)
+    spoilt = []
+
+    def loss(model, x):
+        return (model(x) * 0).abs().sqrt().sum() if spoilt else square(model, x)
+
+    train.fit(net(), x, loss, epochs=1, **options)
+    spoilt.append(True)
     with pytest.raises(ValueError, match="sum of all weights after epoch 2 is nan"):
-        train.fit(net(), x, lambda model, x: (model(x) * 0).abs().sqrt().sum(), epochs=2, **options)
+        train.fit(net(), x, loss, epochs=2, **options)
     assert len(train._read(path)[1]["history"]) == 1
     with pytest.raises(ValueError, match="validation of epoch 1 is nan"):
         train.fit(net(), x, square, validate=lambda model: math.nan)
@@ -353,6 +414,15 @@ def test_checkpoint_of_another_training(tmp_path):
         assert same(model, net(seed=1))
     with pytest.raises(ValueError, match="does not fit this model"):
         train.fit(net(hidden=9), x, square, **options)
+    other = x.clone()
+    other[22, 5] += 1e-6
+    for told, changed in [
+        ("data='float32", {"batches": other}),
+        ("data='float32", {"batches": (x, x)}),
+        ("loss='square", {"loss": lambda model, x: ((model(x) - x) ** 2).sum()}),
+    ]:
+        with pytest.raises(ValueError, match=f"training.safetensors was written with {told}.*resume=False"):
+            train.fit(**{"model": net(), "batches": x, "loss": square, **changed}, **options)
     assert path.read_bytes() == before
     train.save(net(), path)
     with pytest.raises(ValueError, match="holds a model, not a training"):
@@ -362,6 +432,46 @@ def test_checkpoint_of_another_training(tmp_path):
         train.fit(net(), x, square, **options)
     train.fit(net(), x, square, **options, resume=False)
     assert len(train._read(path)[1]["history"]) == 1
+
+
+def test_checkpoint_of_another_batch_size_length_or_loader(tmp_path):
+    """As many steps, or as many rows, and still another training."""
+    options = {"checkpoint": tmp_path / "training.safetensors", "schedule": "cosine"}
+    train.fit(net(), x[:20], square, epochs=2, batch_size=5, **options)
+    with pytest.raises(ValueError, match="was written with batch_size=5, now it is 6"):
+        train.fit(net(), x[:20], square, epochs=2, batch_size=6, **options)
+    with pytest.raises(ValueError, match="was written with epochs=2, now it is 3"):
+        train.fit(net(), x[:20], square, epochs=3, batch_size=5, **options)
+    options["checkpoint"] = tmp_path / "loader.safetensors"
+    train.fit(net(), DataLoader(TensorDataset(x), batch_size=5), square, epochs=2, **options)
+    with pytest.raises(ValueError, match="was written with data='float32"):
+        train.fit(net(), DataLoader(TensorDataset(x + 1), batch_size=5), square, epochs=2, **options)
+    with pytest.raises(ValueError, match=r"was written with data=.* SequentialSampler', now it is .* RandomSampler'"):
+        train.fit(net(), DataLoader(TensorDataset(x), batch_size=5, shuffle=True), square, epochs=2, **options)
+
+
+def test_a_loss_that_was_edited_does_not_get_the_old_model_back(tmp_path):
+    """What counts is what a loss computes, also by way of values around it: not its name, its place or its spaces."""
+
+    def power(exponent):
+        return lambda model, x: ((model(x) - x).abs() ** exponent).mean()
+
+    def weighted(model, x, *, by=1.0):
+        return by * square(model, x)
+
+    def trained(loss):
+        return train.fit(net(), x, loss, checkpoint=tmp_path / "training.safetensors")
+
+    trained(power(2))
+    trained(lambda model, x: ((model(x) - x).abs() ** exponent).mean()) if (exponent := 2) else None
+    for loss in (power(3), partial(weighted, by=2.0), square):
+        with pytest.raises(ValueError, match="was written with loss="):
+            trained(loss)
+    (tmp_path / "training.safetensors").unlink()
+    trained(partial(weighted, by=2.0))
+    trained(partial(weighted, by=2.0))
+    with pytest.raises(ValueError, match="was written with loss="):
+        trained(partial(weighted, by=3.0))
 
 
 # --- saved models ---------------------------------------------------------------------------------------------------
@@ -392,6 +502,182 @@ def test_save_and_load(tmp_path):
     with pytest.raises(TypeError, match="not JSON serializable"):
         train.save(written, tmp_path / "other", nll=torch.tensor(1.0))
     assert not (tmp_path / "other").exists()
+    train.save(written, path, nll=np.float32(1), n=np.int64(3), curve=np.arange(2.0))
+    assert train.meta(path) == {"nll": 1.0, "n": 3, "curve": [0.0, 1.0]}
+
+
+def test_a_file_builds_its_model(tmp_path):
+    """Also in float64, and global chance is left alone."""
+    path = tmp_path / "model.safetensors"
+    for model in (net(), maf(3, 2, (8,), bend=Spline(4, reach=3.0), seed=4).double(), MADE(4, (8,)).bfloat16()):
+        train.save(model.train(), path, note="x")
+        before = torch.get_rng_state()
+        again = train.load(path)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert type(again) is type(model) and same(again, model) and not again.training
+        assert {t.dtype for t in again.state_dict().values()} == {t.dtype for t in model.state_dict().values()}
+        assert train.meta(path) == {"note": "x"}
+    bits = torch.ones(5, 4)
+    assert torch.equal(again.log_prob(bits), model.eval().log_prob(bits))
+    assert train._read(path)[2]["version"] == __version__
+    with pytest.raises(ValueError, match="takes a path, or a model and a path"):
+        train.load(model)
+
+
+class Heads(nn.Module):
+    """A reader's own model: the number of heads is in no shape."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.heads, self.layer = heads, nn.Linear(4, 4)
+
+
+class Mine(MADE):
+    def __init__(self, D, *, sharpness):
+        super().__init__(D, (8,))
+        self.sharpness = sharpness
+
+
+@pytest.mark.parametrize(
+    "saved, given, told",
+    [
+        (
+            MADE(3, (4,), output=LogisticMixture(2, unit=0.0625)),
+            MADE(3, (4,), output=LogisticMixture(2)),
+            "output.unit was 0.0625, this model's is 1.0",
+        ),
+        (maf(3, 1, (4,), bend=Spline(reach=4.0)), maf(3, 1, (4,), bend=Spline(reach=8.0)), "reach was 4.0, .* 8.0"),
+        (Transformer(4, 2, width=8, heads=2), Transformer(4, 2, width=8, heads=4), "heads was 2, this model's is 4"),
+        (MADE(3, (4, 4), residual=True), MADE(3, (4, 4)), "residual was True, this model's is False"),
+        (MADE(3, (4,), orders=[0, 2, 1]), MADE(3, (4,)), r"orders was \[0, 2, 1\], this model's is None"),
+        (nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.Tanh()), "1 was a torch.nn.ReLU"),
+        (Heads(2), Heads(4), "heads was 2, this model's is 4"),
+        (Mine(3, sharpness=1), Mine(3, sharpness=2), "sharpness was 1, this model's is 2"),
+        (MADE(3, (8,)), Mine(3, sharpness=2), "the model was a hybridlib.made.MADE, this is a Mine"),
+    ],
+)
+def test_file_of_a_model_of_the_same_shapes(tmp_path, saved, given, told):
+    path = tmp_path / "model.safetensors"
+    train.save(saved, path)
+    before = weights(given)
+    with pytest.raises(ValueError, match=rf"does not fit this model: .*{told}"):
+        train.load(given, path)
+    assert torch.equal(weights(given), before)
+
+
+def test_a_seed_does_not_count(tmp_path):
+    """It chose the first weights, which the file replaces."""
+    path, orders = tmp_path / "model.safetensors", random_orders(2, 4, generator=torch.Generator().manual_seed(0))
+    saved, given = (MADE(4, (8,), orders=orders, connectivity=True, seed=seed) for seed in (0, 1))
+    train.save(saved, path)
+    train.load(given, path)
+    assert same(saved, given) and torch.equal(saved.log_prob(torch.ones(1, 4)), given.log_prob(torch.ones(1, 4)))
+
+
+def test_a_model_that_only_its_author_can_build(tmp_path):
+    path = tmp_path / "model.safetensors"
+    for model, name in (Heads(2), "Heads"), (Mine(3, sharpness=1), "Mine"), (nn.Sequential(Heads(2)), "Heads"):
+        train.save(model, path)
+        with pytest.raises(ValueError, match=f"{name} is neither a class of hybridlib nor .*use load\\(model, path\\)"):
+            train.load(path)
+        assert train.load(model, path) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["os.system", "hybridlib.train.os", "hybridlib.recipes.main", "hybridlib.made.Autoregressive",
+             "torch.nn.Module", "hybridlib.../made.MADE", "subprocess.Popen", "hybridlib.made.nn", 7, None, ["made"]]
+)  # fmt: skip
+def test_nothing_else_is_built_from_a_file(tmp_path, monkeypatch, name):
+    path = tmp_path / "model.safetensors"
+    monkeypatch.setattr(train, "describe", lambda model: {"class": name, "arguments": {}})
+    train.save(net(), path)
+    with pytest.raises(ValueError, match="is neither a class of hybridlib nor"):
+        train.load(path)
+
+
+def test_arguments_that_no_model_takes(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    for arguments in ({"D": 0}, {"E": 3}, [], None):
+        monkeypatch.setattr(
+            train, "describe", lambda model, a=arguments: {"class": "hybridlib.made.MADE", "arguments": a}
+        )
+        train.save(net(), path)
+        with pytest.raises(ValueError, match=r"cannot build its model by itself .*use load\(model, path\)"):
+            train.load(path)
+
+
+def test_weights_that_no_training_leaves(tmp_path):
+    path = tmp_path / "model.safetensors"
+
+    def refused(model, told, given=None):
+        train.save(model, path)
+        with pytest.raises(ValueError, match=told):
+            train.load(given or MADE(4, (8,), orders=[3, 1, 0, 2]), path)
+        if "float16" not in told and given is None:  # what is built takes the precision of the file
+            with pytest.raises(ValueError, match=told):
+                train.load(path)
+
+    def changed(name, value):
+        model = MADE(4, (8,), orders=[3, 1, 0, 2])
+        model.state_dict()[name].view(-1)[0] = value
+        return model
+
+    refused(changed("net.out.bias", math.nan), "holds NaN or infinite weights: net.out.bias")
+    refused(changed("net.out.bias", math.inf), "holds NaN or infinite weights: net.out.bias")
+    refused(changed("orders", 2), r"orders = \[\[2, 1, 0, 2\]\], which is no permutation")
+    refused(changed("orders", 7), r"orders = \[\[7, 1, 0, 2\]\], which is no permutation")
+    half = MADE(4, (8,), orders=[3, 1, 0, 2]).half()
+    refused(half, r"net.hidden.0.weight is torch.float16, the model's torch.float32.*model.double\(\)")
+    whole = nn.Linear(2, 2)
+    whole.weight = nn.Parameter(torch.ones(2, 2, dtype=torch.int8), requires_grad=False)
+    refused(whole, "weight is torch.int8, the model's torch.float32", nn.Linear(2, 2))
+    coupling = Coupling([True, False], nn.Linear(1, 2))
+    coupling.passing += 1
+    refused(coupling, "passing = ", Coupling([True, False], nn.Linear(1, 2)))
+    masked = nn.Linear(2, 2)
+    masked.register_buffer("mask", torch.tensor([[0.0, -math.inf], [0.0, 0.0]]))  # a buffer may be infinite
+    train.save(masked, path)
+    assert train.load(masked, path) == {}
+
+
+def test_nested_without_end(tmp_path, monkeypatch):
+    """Thousands of brackets, with a right checksum, would be too deep for Python."""
+    path, deep = tmp_path / "model.safetensors", "[" * 100_000 + "]" * 100_000
+    monkeypatch.setattr(train.json, "dumps", lambda value, **_: deep)
+    train.save(net(), path)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="truncated, altered or not of this library"):
+        train.load(net(), path)
+    path.write_bytes(len(deep).to_bytes(8, "little") + deep.encode())
+    with pytest.raises(ValueError, match="truncated, altered or not of this library"):
+        train.meta(path)
+
+
+def test_a_file_from_before_files_said_what_they_hold(tmp_path):
+    path = tmp_path / "model.safetensors"
+    header = {"meta": json.dumps({"which": "old"}), "crc32": "0"}
+    path.write_bytes(train.safetensors.save(net().state_dict(), header))
+    with pytest.raises(ValueError, match="was written before files said which model they hold"):
+        train.load(net(), path)
+
+
+SAVING = """
+for i in range(150):
+    train.save(net(seed=i), sys.argv[1], i=i)
+"""
+
+
+def test_two_processes_that_save_to_one_path(tmp_path):
+    path = tmp_path / "model.safetensors"
+    train.save(net(), path, i=0)
+    both = [start(tmp_path, SAVING, path) for _ in range(2)]
+    while any(process.poll() is None for process in both):
+        train.load(path)  # whole at every moment
+        time.sleep(0.01)
+    told = [process.communicate(timeout=STALLED)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert same(train.load(path), net(seed=149))
+    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, "script.py"]
 
 
 def test_damaged_file(tmp_path):
@@ -415,7 +701,10 @@ def test_damaged_file(tmp_path):
 @pytest.mark.parametrize(
     "other, told",
     [
-        (lambda: net(hidden=9), r"0.weight is \(8, 6\), the model's \(9, 6\)"),
+        (
+            lambda: net(hidden=9),
+            r"0.out_features was 8, this model's is 9; .*0.weight is \(8, 6\), the model's \(9, 6\)",
+        ),
         (lambda: nn.Sequential(nn.Linear(6, 8)), r"3.bias \(6,\) has no place; 3.weight \(6, 8\) has no place"),
         (lambda: nn.Sequential(*net(), nn.Linear(6, 6)), r"4.weight \(6, 6\) is missing"),
     ],
@@ -450,6 +739,47 @@ def test_evaluate():
     assert train.evaluate(Fair(), x).tolist() == pytest.approx([-6 * math.log(2)] * 23)
 
 
+def test_evaluate_on_anything():
+    model = net().eval()
+    values = train.evaluate(model, x, lambda m, x: m(x).sum(1))
+    for data in (DataLoader(x, batch_size=5), [x], iter([x]), DataLoader(TensorDataset(x), batch_size=23)):
+        assert torch.allclose(train.evaluate(model, data, lambda m, x: m(x).sum(1)), values, atol=1e-6)
+    assert train.evaluate(model.double(), x.double(), lambda m, x: m(x).sum(1)).dtype == torch.float64
+    for f, told in [
+        (lambda m, x: m(x).sum(), r"f returned \(\) for 23 rows; it needs one entry a row"),
+        (lambda m, x: m(x).sum().item(), "f returned float for 23 rows"),
+        (lambda m, x: m(x).sum(0), r"f returned \(6,\) for 23 rows"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            train.evaluate(model.float(), x, f)
+    with pytest.raises(ValueError, match="the DataLoader gives no batch"):
+        train.evaluate(model, DataLoader(x[:3], batch_size=5, drop_last=True))
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(x)
+
+
+def test_a_stream(tmp_path):
+    """Data that have no length: no number of steps is known, and none is needed."""
+    streamed, whole = steady(), steady()
+    options = {"epochs": 3, "lr": 0.1, "optimizer": torch.optim.SGD}
+    told = train.fit(streamed, DataLoader(Stream(), batch_size=5), square, **options, checkpoint=tmp_path / "file")
+    history = train.fit(whole, DataLoader(x, batch_size=5), square, **options)
+    assert same(streamed, whole) and without_time(told) == without_time(history)
+    with pytest.raises(ValueError, match=r"a schedule needs the number of steps.*schedule=None"):
+        train.fit(net(), DataLoader(Stream(), batch_size=5), square, schedule="cosine")
+
+
+def test_whole_numbers_are_taken_as_they_are():
+    def loss(model, x):
+        assert x.dtype == torch.uint8
+        return square(model, x.float() / 255)
+
+    train.fit(net(), (255 * x).byte(), loss)
+
+
 def test_device():
     assert train.device() == torch.device("cpu") or train.device().type in ("cuda", "mps")
 
@@ -458,8 +788,11 @@ def test_bad_arguments():
     model = net()
     before = weights(model)
     for data, told in [
-        (x.numpy(), "the data are a ndarray; pass a tensor"),
+        (x.numpy(), "the data are a ndarray; pass a tensor or a tuple of them, as torch.as_tensor makes of an array"),
+        ((x.numpy(), x.numpy()), "the data are a tuple of ndarray; pass a tensor"),
+        ({"x": x}, "the data are a dict; pass a tensor"),
         ([], "the data are a list"),
+        (torch.tensor(1.0), r"shapes \[\(\)\]; every tensor needs"),
         ((x, x[:5]), r"shapes \[\(23, 6\), \(5, 6\)\]; every tensor needs the same number of rows"),
         (x[:0], "at least one"),
     ]:
@@ -467,8 +800,23 @@ def test_bad_arguments():
             train.fit(model, data, square)
         with pytest.raises(ValueError, match=told):
             train.evaluate(model, data)
-    with pytest.raises(ValueError, match="batch_size is 0; it must be at least 1"):
-        train.fit(model, x, square, batch_size=0)
+    for size in (0, 2.5, 5.0):
+        with pytest.raises(ValueError, match=f"batch_size is {size}; it must be a whole number, at least 1"):
+            train.fit(model, x, square, batch_size=size)
+    for epochs in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"epochs is {epochs}; it must be a whole number, at least 0"):
+            train.fit(model, x, square, epochs=epochs)
+    with pytest.raises(ValueError, match="the DataLoader gives no batch: its data are empty, or less than a batch"):
+        train.fit(model, DataLoader(x[:3], batch_size=5, drop_last=True), square)
+    for optimizer, told in (torch.optim.SGD(model.parameters(), lr=0.1), "SGD"), ("adam", "str"):
+        with pytest.raises(ValueError, match=f"optimizer is a {told}, not a function of .*optimizer=torch.optim.SGD"):
+            train.fit(model, x, square, optimizer=optimizer)
+    with pytest.raises(ValueError, match="all 4 parameters of this Sequential are frozen; set requires_grad"):
+        train.fit(net().requires_grad_(False), x, square)
+    with pytest.raises(ValueError, match="this Flatten has no parameters"):
+        train.fit(nn.Flatten(), x, square)
+    with pytest.raises(ValueError, match="the loss does not depend on the parameters"):
+        train.fit(model, x, lambda m, x: square(m, x).detach())
     with pytest.raises(ValueError, match="schedule is 'cosin'; choose None or \"cosine\""):
         train.fit(model, x, square, schedule="cosin")
     with pytest.raises(ValueError, match=r"the loss returned \(23,\), not a scalar tensor; .*mean"):

@@ -113,6 +113,24 @@ def test_a_molecule_has_the_probability_of_all_its_sequences():
     assert log_p.exp().tolist() == pytest.approx([1 / 6, 2 / 6, 1 / 6])  # CO begins with either atom
 
 
+def test_a_molecule_is_read_in_any_spelling_and_from_any_iterable():
+    log_p = universe.log_prob(Uniform(), (text for text in ["C\n", "OC", "C[CH3:1]"]))
+    assert log_p.tolist() == universe.log_prob(Uniform(), ["C", "CO", "CC"]).tolist() and log_p.dtype == torch.float64
+    found = universe.compare(Uniform(), iter(["C", "OC"]), possible=iter(["CO", "C", "N"]))
+    assert found == universe.compare(Uniform(), ["C", "CO"], possible=["C", "CO", "N"])
+    assert found["invalid"] == pytest.approx(1 - 4 / 6)
+    everything = universe.compare(Uniform(), ["C", "OC"], possible=["C", "CO"])
+    assert everything["invalid"] == everything["outside"]
+    with pytest.raises(ValueError, match="'OC' is among the molecules twice"):
+        universe.compare(Uniform(), ["OC", "C", "CO"])
+    with pytest.raises(ValueError, match="needs at least one molecule"):
+        universe.log_prob(Uniform(), [])
+    with pytest.raises(ValueError, match="row 1: log_prob takes strings, got float nan"):
+        universe.log_prob(Uniform(), ["C", float("nan")])
+    with pytest.raises(ValueError, match=r"'C\(C' is no molecule"):
+        list(universe.broken("C(C"))
+
+
 def test_comparison_with_the_uniform_distribution():
     found = universe.compare(Uniform(), ["C", "N", "O"])
     assert found["kl"] == pytest.approx(math.log(6 / 3)) and found["outside"] == pytest.approx(1 / 2)

@@ -5,6 +5,7 @@ import re
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from matplotlib import pyplot as plt
 
 from hybridlib import molecules, viz
@@ -110,6 +111,8 @@ def test_images_keep_pixels_and_shape():
     third = canvas[4:7, 0:4, 0]
     np.testing.assert_allclose(third, x[2].reshape(3, 4), atol=1 / 255)
     assert (canvas[3] == 0).all(), "gaps are transparent"
+    parts = viz.images([torch.as_tensor(x[:2]), x[2:]], shape=(3, 4), columns=2).images[0].get_array()
+    np.testing.assert_array_equal(parts, canvas, "pictures of several sources are one list")
     with pytest.raises(ValueError, match=r"shape=\(height, width\)"):
         viz.images(np.ones((2, 12)))
 

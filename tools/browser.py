@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+STALLED = 300_000  # milliseconds until a test gives up: what takes a tenth of a second takes a minute on a busy machine
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 

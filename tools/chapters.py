@@ -1,9 +1,9 @@
-"""Run one chapter's cells in this process, without Jupyter's machinery, and say what each of them did.
+"""Run the cells of a chapter without Jupyter, and say what went wrong in which of them.
 
-Used by the rehearsal on a pretend GPU (gpu_rehearsal.py) and on a real one (gpu_test.py), each chapter in a process of
-its own:
+Used by the rehearsal on a pretend GPU (gpu_rehearsal.py) and by the test on a real one (gpu_test.py), which give each
+chapter a process of its own. README's blocks of code count as a chapter.
 
-    python tools/chapters.py book/flows.ipynb --short --pretend --limit 600 > flows.json
+    python tools/chapters.py book/flows.ipynb --short --pretend --limit 600        prints the report as JSON
 
 A cell that stops does not stop the chapter: the report names every cell that fails, with its line and its message.
 Where a name is missing that stands in a cell which failed before, the report calls it a consequence.
@@ -18,10 +18,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import wraps
 from pathlib import Path
 
@@ -31,6 +33,47 @@ ROWS, EPOCHS, STEPS = 200, 2, 5  # of a training cut short: rows, passes through
 
 class OutOfTimeError(BaseException):
     """The chapter has used its seconds. No `except Exception` of a cell may catch it."""
+
+
+def chapters():
+    """README and the notebooks, the longest first."""
+    return sorted([ROOT / "README.md", *(ROOT / "book").glob("*.ipynb")], key=lambda path: -path.stat().st_size)
+
+
+def report(path, *options, limit, environment=()):
+    """What a process of its own reports about a chapter, also if it dies: path, options of `main` -> as `run`."""
+    command = [sys.executable, __file__, str(path), *options, f"--limit={limit}"]
+    begun, tail = time.perf_counter(), ""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit + 60, env=os.environ | dict(environment)
+        )
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+        why, tail = f"the process ended with {done.returncode}", done.stderr[-300:]
+    except subprocess.TimeoutExpired:
+        why = "the process did not heed its limit"
+    entry = {"cell": -1, "id": "", "line": 0, "error": f"{why} {tail}".strip(), "place": "", "consequence": False}
+    unknown = {"device": "?", "cells": 0, "cpu_seconds": 0.0, "peak_bytes": 0, "slowest": [], "missed": []}
+    return {"chapter": path.stem, "seconds": round(time.perf_counter() - begun, 1), "errors": [entry]} | unknown
+
+
+def reports(paths, *options, limit, jobs, environment=()):
+    """Chapters side by side, `jobs` at a time -> their reports, in the order in which they end."""
+    with ThreadPoolExecutor(jobs) as pool:
+        tasks = [pool.submit(report, path, *options, limit=limit, environment=environment) for path in paths]
+        for task in as_completed(tasks):
+            yield task.result()
+
+
+def failures(result):
+    """A line for each cell of a report that failed -> list of str."""
+    return [
+        f"{result['chapter']}, cell {e['cell']} ({e['id']}), line {e['line']}: {e['error']}"
+        + (f" [{e['place']}]" if e["place"] else "")
+        + (" (a consequence)" if e["consequence"] else "")
+        for e in result["errors"]
+    ]
 
 
 def main():
@@ -71,16 +114,13 @@ def run(notebook, *, pretend, short, limit):
         start, cpu = time.perf_counter(), time.process_time()
         stack.enter_context(_alarm(limit))
         errors, times, failed = [], [], set()
-        for number, cell in enumerate(json.loads(notebook.read_text("utf-8"))["cells"]):
-            tags, source = cell["metadata"].get("tags", []), "".join(cell["source"])
-            if cell["cell_type"] != "code" or "skip-execution" in tags:
-                continue
+        for number, name, tags, source in cells(notebook):
             begun, told = time.process_time(), len(missed)
             error = _error(shell, source)
             times.append([round(time.process_time() - begun, 1), number])
             if "raises-exception" in tags and not isinstance(error, OutOfTimeError):
                 error = None if error else RuntimeError("the cell should raise an error, and did not")
-            here = {"cell": number, "id": cell.get("id", "")}
+            here = {"cell": number, "id": name}
             missed[told:] = [here | entry for entry in missed[told:]]
             if error is not None:
                 entry = here | _told(error)
@@ -103,6 +143,19 @@ def run(notebook, *, pretend, short, limit):
             "errors": errors,
             "missed": missed,
         }
+
+
+def cells(path):
+    """The cells to execute: (number from 0, id, tags, source) of a notebook, or of the blocks of Python of a page."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".md":
+        for number, source in enumerate(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)):
+            yield number, "", [], source
+        return
+    for number, cell in enumerate(json.loads(text)["cells"]):
+        tags = cell["metadata"].get("tags", [])
+        if cell["cell_type"] == "code" and "skip-execution" not in tags:
+            yield number, cell.get("id", ""), tags, "".join(cell["source"])
 
 
 def _shell(missed):
@@ -176,7 +229,9 @@ def cut_short():
             batches = batches[:ROWS]
         elif isinstance(batches, (tuple, list)):
             batches = tuple(part[:ROWS] for part in batches)
-        return fit(model, batches, loss, epochs=min(epochs, EPOCHS), **options)
+        history = fit(model, batches, loss, epochs=min(epochs, EPOCHS), **options)
+        # as long as was asked, for those who draw it
+        return history + [history[-1] | {"epoch": epoch} for epoch in range(len(history) + 1, epochs + 1)]
 
     @wraps(fitted)
     def few_fitted(model, log_prob, source, *, steps=STEPS):

@@ -65,6 +65,7 @@ def run(path: Path, folder: str | Path | None = None, shift: int = 0) -> Ran:
         startup_timeout=CONFIG["execute"]["timeout"],
         iopub_timeout=CONFIG["execute"]["timeout"],
         raise_on_iopub_timeout=True,
+        record_timing=False,  # it would be written into the cells, and the cache would not know them again
         extra_arguments=["--log-level=ERROR"],  # else every kernel warns that it talks to us over TCP
     )
 

@@ -31,7 +31,8 @@ NAME = "pretend GPU"
 # What only looks at shapes and types, runs in C++ or needs no judgement: passed on at once, for speed.
 _LOOKED_AT = "shape dtype ndim requires_grad is_leaf grad_fn data T mT layout is_sparse is_meta is_nested"
 _CALLED = """__bool__ __float__ __hash__ __index__ __int__ __len__ backward data_ptr dim is_complex is_contiguous
-is_floating_point is_pinned item numel pin_memory register_hook requires_grad_ retain_grad set_ size stride tolist untyped_storage"""
+is_floating_point is_pinned item numel pin_memory register_hook requires_grad_ retain_grad set_ size stride tolist
+untyped_storage"""
 PASSED = {
     torch._has_compatible_shallow_copy_type,
     torch.autograd.backward,
@@ -64,7 +65,7 @@ STRICT = {
 ONE_NUMBER = {"addcdiv", "addcdiv_", "addcmul", "addcmul_", "clamp", "clamp_", "clip", "clip_", "lerp", "lerp_"}
 
 
-class PretendGPU(TorchFunctionMode):
+class PretendGPU:
     """The device "cuda:0" for the length of a `with` block (see the module).
 
     RuntimeError where there is a card, a real or a pretend one, already.
@@ -80,14 +81,18 @@ class PretendGPU(TorchFunctionMode):
             undo.enter_context(mock.patch.object(torch, "Generator", Generator))
             undo.enter_context(mock.patch.object(autocast, "__init__", _of_the_cpu(autocast.__init__)))
             undo.enter_context(mock.patch.object(torch.UntypedStorage, "on_card", False, create=True))
+            undo.callback(_forget_accelerator)
+            undo.enter_context(Calls())
+            _forget_accelerator()
             self._undo = undo.pop_all()
-        _forget_accelerator()
-        return super().__enter__()
+        return self
 
     def __exit__(self, *error):
-        super().__exit__(*error)
         self._undo.close()
-        _forget_accelerator()
+
+
+class Calls(TorchFunctionMode):
+    """Sees every call of PyTorch's Python interface: refuses it, or computes it and says where the results live."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

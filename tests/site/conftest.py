@@ -6,7 +6,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from browser import find_browser
+from browser import STALLED, find_browser
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def browser():
     if path is None:
         pytest.fail("no Chromium or Chrome found: `make browser` gets it or says how", pytrace=False)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=STALLED)
         yield browser
         browser.close()
 
@@ -68,6 +68,7 @@ def open_page(browser, site):
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **options
         )
         contexts.append(context)
+        context.set_default_timeout(STALLED)
 
         def only_this_site(route):
             url = route.request.url

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from browser import STALLED
 from torch import nn
 
 from hybridlib import audit, datasets, molecules, widgets
@@ -80,6 +81,7 @@ def shown(browser):
     def shown(*explorers, width=900, scheme="light", site="data-content_root", **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
+        context.set_default_timeout(STALLED)
         body = "".join(explorer.html() for explorer in explorers).replace(
             "const values =", "const values = window.values ="
         )

@@ -1,0 +1,136 @@
+"""Outputs and what the models refuse: probabilities to the last digit, and one clear error for odd arguments."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from shaken import rng, shaken
+
+from hybridlib.dequantization import ArgmaxNormal, Dequantized
+from hybridlib.flows import Spline, maf
+from hybridlib.made import MADE, Mixture, Pool
+from hybridlib.nade import NADE
+from hybridlib.outputs import Bernoulli, Categorical, LogisticMixture, outcome
+from hybridlib.transformer import Transformer
+from hybridlib.vae import VAE
+
+X = torch.tensor([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0]])
+
+
+class TestProbabilities:
+    @pytest.mark.parametrize("shift", [0.0, 1e4, -1e8, 1e8])
+    def test_categories_do_not_notice_a_shift(self, shift):
+        theta = torch.zeros(1, 1, 3) + shift
+        p = Categorical(3).distribution(theta).log_prob(torch.arange(3)[:, None]).exp()
+        assert p.sum().item() == pytest.approx(1, abs=1e-6)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_what_is_impossible_is_never_drawn(self, dtype):
+        generator = rng()
+        for K in (3, 21, 100):
+            p = torch.rand(2000, K, generator=generator, dtype=dtype) ** 3
+            p[torch.rand(2000, K, generator=generator) < 0.5] = 0
+            p[:, K // 2] += 0.1
+            p = p / p.sum(-1, keepdim=True)
+            for u in (0.0, 0.5, 1 - torch.finfo(dtype).eps, 1 - torch.finfo(dtype).eps / 2):
+                k = outcome(p, torch.full((2000,), u, dtype=dtype))
+                assert (p.gather(1, k[:, None]) > 0).all()
+
+    def test_every_number_of_eight_bits(self):
+        x = torch.tensor([[0, 17, 200, 255]], dtype=torch.uint8)
+        made = MADE(4, (8,), output=Categorical(256))
+        assert torch.equal(made.log_prob(x), made.log_prob(x.float()))
+        assert torch.equal(Dequantized(maf(4, 1), 256).elbo(x, generator=rng()).isfinite(), torch.tensor([True]))
+        with pytest.raises(ValueError, match=r"whole numbers 0\.\.254, found 255"):
+            Categorical(255).check(x)
+
+    def test_the_largest_of_gaussians_has_no_probability_above_one(self):
+        loc, scale = 3 * torch.randn(5000, 4, generator=rng()), torch.full((5000, 4), 0.2)
+        log_p = ArgmaxNormal(loc, scale).logits
+        assert (log_p <= 0).all()
+        assert torch.allclose(log_p.exp().sum(-1), torch.ones(5000), atol=1e-5)
+
+    def test_a_rare_pixel_is_as_rare_in_bfloat16(self):
+        theta = torch.full((200_000, 1), -10.0, dtype=torch.bfloat16)
+        made = MADE(1, ()).to(torch.bfloat16)
+        with torch.no_grad():
+            made.net.direct.bias.fill_(-8.0)  # p = 3.4e-4, 67 of 200,000 expected, with a deviation of 8
+        assert 25 <= made.sample(200_000, generator=rng()).sum() <= 110
+        assert Bernoulli().distribution(theta).log_prob(torch.zeros(200_000)).dtype == torch.float32
+
+    def test_a_steep_spline_gives_back_what_was_put_in(self):
+        """x comes back as far as z tells it: the z of the x that comes back is z, to rounding."""
+        spline, generator = Spline(8), rng(1)
+        theta = 6 * torch.randn(20_000, spline.P, generator=generator)
+        z = 8 * torch.rand(20_000, generator=generator) - 4
+        for dtype, digits in ((torch.float32, 3e-4), (torch.float64, 1e-11)):
+            again = spline.to_noise(theta.to(dtype), spline.from_noise(theta.to(dtype), z.to(dtype)))[0]
+            slope = spline.to_noise(theta.to(dtype), spline.from_noise(theta.to(dtype), z.to(dtype)))[1].exp()
+            assert ((again - z).abs() <= digits * (1 + slope)).all()  # rounding x moves z by as much as it is steep
+
+
+def test_nade_a_few_rows_at_a_time_is_the_same():
+    nade = shaken(NADE(7, 2**20))  # two rows at a time
+    x = torch.bernoulli(torch.full((5, 7), 0.5), generator=rng())
+    assert torch.allclose(nade.log_prob(x), torch.cat([nade.log_prob(row[None]) for row in x]))
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda: MADE(784, output=Categorical(256)), r"would have 40,\d+,\d+,\d+ weights.*LogisticMixture"),
+            (lambda: Spline(1500), "K = 2 to 500 bins, got 1500"),
+            (lambda: MADE(3, orders=[0.9, 1.2, 2.5]), "permutation of 0..2"),
+            (lambda: MADE(6, orders=X[0]), "permutation of 0..5"),
+            (lambda: MADE(6).log_prob(X, order=5), "1 orders, numbered from 0; there is no order 5"),
+            (lambda: MADE(6).log_prob(X, order=-1), "no order -1"),
+            (lambda: MADE(6).masks(2), "no order 2"),
+            (lambda: MADE(6).log_prob(X, order=[0, 1]), "must be a permutation"),
+            (lambda: MADE(6, context=-1), "no negative context"),
+            (lambda: maf(3, context=-1), "negative"),
+            (lambda: Mixture([]), "at least one model, got none"),
+            (lambda: Pool([]), "at least one model, got none"),
+            (lambda: Mixture([MADE(6)]).sample(-1), "must not be negative, got -1"),
+            (lambda: MADE(6, context=2)(X, [[0.0, 1.0]]), r"context of shape \(1, 2\), got shape \(\) of list"),
+            (lambda: MADE(6, context=2).log_prob(X), r"context of shape \(1, 2\), got none"),
+            (lambda: MADE(6)(X + 0.5), "values 0 or 1, found 1.5"),
+            (lambda: MADE(6).inpaint(X.tolist(), torch.ones(6).bool()), "got list"),
+            (lambda: MADE(6).inpaint(X / 0, torch.ones(6).bool()), "values 0 or 1"),
+            (lambda: Transformer(3, 4, width=8, heads=2).sample(1, temperature=math.inf), "positive and finite"),
+            (lambda: LogisticMixture(2, unit=math.nan), "positive unit"),
+        ],
+    )
+    def test_one_clear_error(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+    def test_an_order_of_a_whole_page_is_not_spelled_out(self):
+        for call in (
+            lambda: MADE(784, (4,), orders=torch.zeros(784)),
+            lambda: MADE(784, (4,)).inpaint(torch.zeros(1, 784), torch.arange(784) > 400),
+            lambda: Pool([MADE(784, (4,)), MADE(784, (4,), orders=torch.arange(784).flip(0))]),
+        ):
+            with pytest.raises(ValueError) as error:
+                call()
+            assert len(str(error.value)) < 300
+
+    def test_no_rows(self):
+        vae = VAE(torch.nn.Linear(6, 2), torch.nn.Linear(1, 6), 1)
+        for bound in (vae.elbo, vae.log_prob_on_grid, lambda x: vae.importance_bound(x, 3)):
+            with pytest.raises(ValueError, match=r"at least one row, got shape \(0, 6\)"):
+                bound(X[:0])
+        assert MADE(6).log_prob(X[:0]).shape == (0,)
+        assert Dequantized(maf(2, 1), 4).log_prob_on_grid(X[:0, :2]).shape == (0,)
+
+
+def test_a_spline_says_that_the_data_lie_beyond_its_reach():
+    x = 20 + torch.randn(50, 2, generator=rng())
+    for flow in (maf(2, 2, (16,), bend=Spline()), maf(2, 2, (16,), bend=Spline(reach=3))):
+        with pytest.warns(UserWarning, match=r"variable 0 lies outside .* standardize the data"):
+            flow.train().log_prob(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flow.log_prob(x - 20)
+        flow.eval().log_prob(x)  # a tail may be asked about
