@@ -101,13 +101,13 @@ def test_the_frontier_sampler_equals_full_passes(D, hidden, seed, output, severa
         torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-6)
 
 
-def test_the_frontier_sampler_is_bit_identical_at_full_size():
-    made = MADE(784, (100, 100), direct=False)
+def test_the_frontier_sampler_draws_the_same_bits_at_full_size():
+    made = MADE(784, (100, 100), direct=False).double()  # in 64 bits rounding decides between no two samples
     assert torch.equal(made.sample(3, generator=rng()), made.sample_plain(3, generator=rng()))
 
 
 def test_sampling_leaves_the_mode_alone_and_ignores_dropout():
-    made = MADE(5, (16,), dropout=0.5).train()
+    made = MADE(5, (16,), dropout=0.5).double().train()
     assert torch.equal(made.sample(50, generator=rng()), made.sample_plain(50, generator=rng()))
     assert made.training
 
