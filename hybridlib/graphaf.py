@@ -132,6 +132,8 @@ class GraphAF(Described, nn.Module):
 
         The network runs once for each distinct sub-graph, and there on the atoms that it has not seen like this.
         """
+        place = self.size.weight.device
+        graph = Graph(graph.atoms.to(place), graph.bonds.to(place))
         states = States(graph, self.A, len(self.rgcn.layers))
         x, h = self._states(states)
         atoms, bonds, n = graph.atoms, graph.bonds.long(), graph.sizes
