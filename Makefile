@@ -1,6 +1,7 @@
 # make book    build the site: environment, execution of every notebook, HTML; warnings are errors
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
 # make elsewhere    the chapters with other seeds, threads and processor capabilities
+# make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
 # make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
 # make format | first-cells | lock | repository URL=...                        the commands that rewrite files
 
@@ -18,7 +19,8 @@ override CHAPTERS := $(value CHAPTERS)
 override HELD := $(value HELD)
 override THREADS := $(value THREADS)
 override SHIFT := $(value SHIFT)
-export URL CHAPTERS HELD THREADS SHIFT
+override FULL := $(value FULL)
+export URL CHAPTERS HELD THREADS SHIFT FULL
 
 # as many processes as there are cores, each with one thread unless THREADS says more; who is done takes from the others
 PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto --dist worksteal
@@ -30,7 +32,8 @@ export TQDM_DISABLE := 1
 export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test elsewhere env serve lint unit site-test bench colab-test clean format first-cells lock repository browser
+.PHONY: book test elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
+.PHONY: repository browser
 .DEFAULT_GOAL := book
 
 env:
@@ -67,6 +70,12 @@ browser: env
 
 elsewhere: env
 	@OMP_NUM_THREADS="$$THREADS" $(BIN)/python tools/execute.py --shift "$$SHIFT" $$CHAPTERS
+
+gpu-rehearsal: env
+	$(BIN)/python tools/gpu_rehearsal.py $${FULL:+--full} $$CHAPTERS
+
+gpu-test: env
+	$(BIN)/python tools/gpu_test.py $$CHAPTERS
 
 colab-test: env
 	$(BIN)/python tools/colab_test.py $$CHAPTERS

@@ -392,11 +392,18 @@ def fitted(model, log_prob, source, *, steps=100, adam=0, rate=0.01):
         exact.zero_grad()
         nats = -(log_p.exp() * log_prob(model, x).cpu()).sum()
         nats.backward()
-        return nats
+        if nats.isfinite():
+            return nats
+        exact.zero_grad()
+        return torch.full_like(nats, 1e10)  # a wall, which the line search understands; it does not understand nan
 
     for _ in range(adam):
         rough.step(loss)
-    exact.step(loss)
+    try:
+        exact.step(loss)
+    except RuntimeError as error:  # down a slope without end the step outgrows 32 bits
+        if "overflow" not in str(error):
+            raise
     return model, loss().item()
 
 
@@ -552,7 +559,7 @@ class _Subject:
             return replace(self, model=model).log_prob(x)
 
         model, nats = fitted(self.model, log_prob, source, steps=steps, adam=adam, rate=rate)
-        return replace(self, model=model), nats if math.isfinite(nats) else math.inf
+        return replace(self, model=model), nats if nats < 1e10 else math.inf
 
 
 def audit(
@@ -577,7 +584,9 @@ def audit(
     The defaults are its methods of these names; a model without theta and log_prob is taken for its own theta.
     context: (N, C), examples for a conditional model, passed on as one more argument. source: what `fits` trains on;
     `copies` where a model lacks the hidden units for `parities`. Checks that need what is not there, or more than 4,096
-    states, are reported as not asked. Everything may be on any device, and the model is examined where it is.
+    states, are reported as not asked; densities of one or two variables are integrated. Everything may be on any
+    device, and the model is examined where it is, in float32 at least. A line `answers` comes first if theta, log_prob
+    or the model's precision is not as usual.
     """
     D = getattr(model, "D", None) if D is None else D
     if D is None:
@@ -597,10 +606,11 @@ def audit(
     )  # fmt: skip
     report = Report()
     subject = _Subject(model, _calls(model, theta, log_prob, sample), levels, None if context is None else context[0])
+    given = subject.calls
     subject, refused, sampling = _ask_answers(report, subject, points, notes, rng)
     if not {"theta", "log_prob"} & subject.calls.keys():
         for name in ("repeatable", "gradients", "leaks", "connected", "support", "zero", "coins", "fits", "sums"):
-            report._add(name, None, "; ".join(refused.values()))
+            report._add(name, None, refused["log_prob" if "log_prob" in given else "theta"])
         report._add("samples", *sampling or (None, refused["log_prob"]))
         return report
     obstacle = (  # to listing all states and their probabilities
@@ -780,13 +790,13 @@ def _trained(starts, lesson, steps, rng):
         others = [replace(starts[0], model=_redrawn(starts[0].model, rng)) for _ in range(2)]
         tries += [(start, 0, ADAM, 0.01) for start in starts] + [(start, 0, ADAM, 0.03) for start in starts + others]
     tried = f"{steps} steps of L-BFGS from {len(starts)} starts and {ADAM} of Adam from {len(starts) + 2}"
-    best, nats = None, math.inf
-    while tries and not nats < _entropy(lesson[1]) + FIT:
+    best, nats, enough = None, math.inf, _entropy(lesson[1]) + FIT
+    while tries and not nats < enough:
         start, exact, *adam = tries.pop(0)
         subject, cost = start.fitted(lesson, exact, *adam)
         if cost < nats:
             best, nats = subject, cost
-        if not exact and cost < math.inf:
+        if not exact and cost < enough + 3 * FIT:  # near enough to hope
             tries.insert(0, (subject, steps, 0, 0))
     return best, nats, tried
 
@@ -975,7 +985,8 @@ def _ask_density(report, subjects, points, sampling, rng):
     tolerance = 0.01 + error
     found = f"{when}the density integrates to {report.total:.3g} over all x within {REACH:,.0f}"
     found += f", give or take {tolerance:.2g}"
-    report._add("sums", abs(report.total - 1) < tolerance if error < 0.1 else None, found)
+    one = abs(report.total - 1) < tolerance
+    report._add("sums", None if one and error > 0.1 else one, found)
 
 
 def _listing(sentences, most=3):

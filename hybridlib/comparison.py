@@ -48,7 +48,8 @@ def row(name, model, data, *, seconds, log_prob=None, samples=100, seed=0):
 def probe(features, labels):
     """A linear probe: how well does logistic regression read labels off features? -> (accuracy, standard error).
 
-    features: (train (n, F), test (m, F)); labels: (train (n,), test (m,)). Features are standardized by the train rows.
+    features: (train (n, F), test (m, F)); labels: (train (n,), test (m,)), tensors of any device. Features are
+    standardized by the train rows.
     `ValueError` for features that are not finite or not as many as the labels.
     """
     with optional("comparison.probe"):  # heavy to import, needed only here
@@ -61,6 +62,7 @@ def probe(features, labels):
             raise ValueError(f"features {tuple(x.shape)} do not fit {len(y)} labels; they need shape ({len(y)}, F)")
         if not torch.isfinite(x).all():
             raise ValueError("the features hold NaN or infinite entries; remove them")
-    (x, x_test), (y, y_test) = ([part.detach().cpu().numpy() for part in pair] for pair in (features, labels))
+    (x, x_test), (y, y_test) = ([part.detach().cpu() for part in pair] for pair in (features, labels))
+    x, x_test = x.double().numpy(), x_test.double().numpy()  # numpy knows no bfloat16
     right = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, y).score(x_test, y_test)
     return right, math.sqrt(right * (1 - right) / len(y_test))

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import math
 import types
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -70,11 +71,11 @@ def describe(value):
         return {"class": _name(type(value)), "arguments": vars(value).get("_arguments", {}), **_parts(value)}
     if isinstance(value, nn.Module):
         return _layer(value)
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        value = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
-        return value.tolist() if value.numel() <= LARGEST else {"tensor": fingerprint(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        small = math.prod(value.shape) <= LARGEST
+        return value.tolist() if small else {"tensor": fingerprint(torch.as_tensor(value))}
     if isinstance(value, list | tuple | range):
         return [describe(v) for v in value]
     if isinstance(value, dict):
@@ -225,5 +226,8 @@ def _code(value, seen):
         yield fingerprint(value)
     elif isinstance(value, nn.Module):
         yield str(describe(value))
+    elif callable(value) and isinstance(type(value).__call__, types.FunctionType):  # an object of a class with __call__
+        plain = {k: v for k, v in getattr(value, "__dict__", {}).items() if isinstance(v, bool | int | float | str)}
+        yield from _code((type(value).__call__, *sorted(plain.items())), seen)
     else:  # a module, a class, a generator, a list that may grow while it is used: known by name
         yield getattr(value, "__qualname__", type(value).__qualname__)

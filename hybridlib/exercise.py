@@ -4,7 +4,10 @@ A property is a function of the reader's answer that asserts something; its name
 the reader sees. An answer that is not written yet fails no cell: the book executes with its stubs.
 """
 
+import contextlib
+import functools
 import html
+import inspect
 import traceback
 from dataclasses import dataclass
 
@@ -62,7 +65,9 @@ def check(candidate, properties):
     """Run each property on the reader's answer: (callable or value, list of functions) -> Result. Never raises for it.
 
     A stub (the answer is, or returns, `...` or None, or raises NotImplementedError) counts as not written yet. Any
-    exception in the reader's code fails the property and is shown with its line. `ValueError` for an empty list.
+    exception in the reader's code, `sys.exit` too, fails the property and is shown with its line. Functions are watched
+    through a function of the same name and attributes; modules and other objects come to the properties as they are.
+    `ValueError` for an empty list.
     """
     if not properties:
         raise ValueError("check needs at least one property to look at")
@@ -70,8 +75,8 @@ def check(candidate, properties):
 
 
 def same(found, expected, *, tolerance=1e-5):
-    """Assert that two tensors, arrays or numbers agree, with a message that shows what was found and expected."""
-    a, b = torch.as_tensor(found).double(), torch.as_tensor(expected).double()
+    """Assert that two tensors (of any devices), arrays or numbers agree; the message shows found and expected."""
+    a, b = (torch.as_tensor(value).detach().cpu().double() for value in (found, expected))
     if a.shape != b.shape:
         raise AssertionError(f"found shape {tuple(a.shape)}, expected {tuple(b.shape)}")
     if torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
@@ -95,36 +100,46 @@ def name_of(prop):
 def outcome(candidate, prop):
     """Verdict and message of one property: (callable or value, function) -> (str, str)."""
     try:
-        if prop(watched(candidate)) is False:
-            return "failed", "does not hold"
+        with watched(candidate) as answer:
+            if prop(answer) is False:
+                return "failed", "does not hold"
     except (NotWrittenError, NotImplementedError):
         return "not written yet", ""
-    except Exception as error:  # whatever the reader's code does wrong is the message, not a crash of the page
+    except (Exception, SystemExit) as error:  # what the reader's code does wrong is the message
         if "ellipsis" in str(error):  # `...` inside a formula
             return "not written yet", ""
         return "failed", explain(error)
     return "passed", ""
 
 
+@contextlib.contextmanager
 def watched(candidate):
-    """The answer itself; a function comes back wrapped, so that a stub is told from a wrong answer."""
-    if candidate is None or candidate is ...:
-        raise NotWrittenError
-    if not callable(candidate) or isinstance(candidate, type):
-        return candidate
+    """The answer itself; what a function or a module returns is looked at, to tell a stub from a wrong answer."""
 
-    def answer(*args, **kwargs):
-        value = candidate(*args, **kwargs)
+    def look(value):
         if value is None or value is ...:
             raise NotWrittenError
         return value
 
-    return answer
+    look(candidate)
+    if isinstance(candidate, torch.nn.Module):
+        hook = candidate.register_forward_hook(lambda module, args, value: look(value))
+        try:
+            yield candidate
+        finally:
+            hook.remove()
+    elif inspect.isroutine(candidate) or isinstance(candidate, functools.partial):
+        yield functools.wraps(candidate)(lambda *args, **kwargs: look(candidate(*args, **kwargs)))
+    else:
+        yield candidate
+
+
+MOST = 1000  # characters of an exception that a page shows
 
 
 def explain(error):
     """What went wrong, in one or two lines: exception -> str."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error, AssertionError):
-        return str(error) or f"does not hold: {last.line}"
-    return f"{type(error).__name__}: {error}\nin line {last.lineno} of {last.name}: {last.line}"
+        return str(error)[:MOST] or f"does not hold: {last.line}"
+    return f"{type(error).__name__}: {str(error)[:MOST]}\nin line {last.lineno} of {last.name}: {last.line}"

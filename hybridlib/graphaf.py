@@ -132,6 +132,8 @@ class GraphAF(Described, nn.Module):
 
         The network runs once for each distinct sub-graph, and there on the atoms that it has not seen like this.
         """
+        place = self.size.weight.device
+        graph = Graph(graph.atoms.to(place), graph.bonds.to(place))
         states = States(graph, self.A, len(self.rgcn.layers))
         x, h = self._states(states)
         atoms, bonds, n = graph.atoms, graph.bonds.long(), graph.sizes
@@ -221,33 +223,23 @@ class GraphAF(Described, nn.Module):
 
     def _checked(self, graph: Graph) -> Graph:
         """The graph without unused places, after checking that this model could draw it."""
-        B, N = graph.atoms.shape
-        if not B:
+        place = self.size.weight.device
+        graph = Graph(graph.atoms.to(place), graph.bonds.to(place))
+        if not len(graph):
             raise ValueError("the batch holds no molecules")
-        for what, codes in (("atoms", graph.atoms), ("bonds", graph.bonds)):
-            if not torch.equal(codes, codes.round()):
-                raise ValueError(f"the {what} of a graph are whole numbers, found {codes[codes != codes.round()][0]:g}")
+        _refuse(graph, graph.faults(self.A))
         graph = Graph(graph.atoms.long(), graph.bonds.long())
-        if graph.bonds.shape != (B, N, N):
-            raise ValueError(f"atoms of shape {(B, N)} need bonds of shape {(B, N, N)}, got {tuple(graph.bonds.shape)}")
         n = graph.sizes
-        N = int(n.max())
         problems = {
             f"more than {self.N} atoms": n > self.N,
             "no atoms": n == 0,
-            f"an atom type outside 0..{self.A}": ((graph.atoms < 0) | (graph.atoms > self.A)).any(1),
-            "a bond order outside 0..3": ((graph.bonds < 0) | (graph.bonds > 3)).flatten(1).any(1),
-            "bonds that are not symmetric": (graph.bonds != graph.bonds.mT).flatten(1).any(1),
-            "a bond of an atom with itself": graph.bonds.diagonal(dim1=1, dim2=2).any(1),
-            "an atom after an empty place": ((graph.atoms[:, 1:] > 0) & (graph.atoms[:, :-1] == 0)).any(1),
-            "a bond of an empty place": ((graph.bonds.sum(-1) > 0) & (graph.atoms == 0)).any(1),
             "atoms that are not connected in breadth-first order (see molecules.bfs_order)": ~in_bfs_order(graph),
         }
-        _refuse(graph, problems)
         if self.masked:
-            _refuse(graph, {"more bonds than a valence allows": (graph.free_valence < 0).any(1)})
-        place = self.size.weight.device
-        return Graph(graph.atoms[:, :N].to(place), graph.bonds[:, :N, :N].to(place))
+            problems["more bonds than a valence allows"] = (graph.free_valence < 0).any(1)
+        _refuse(graph, problems)
+        N = int(n.max())
+        return Graph(graph.atoms[:, :N], graph.bonds[:, :N, :N])
 
 
 class States:
@@ -499,5 +491,6 @@ def _refuse(graph: Graph, problems: dict[str, Tensor]) -> None:
 
 def describe(graph: Graph, row: int) -> str:
     """A row of a graph for error messages: its atoms, in short."""
-    atoms = [ATOMS[code] if 0 <= code < len(ATOMS) else str(code) for code in graph.atoms[row].tolist() if code]
+    codes = [code for code in graph.atoms[row].tolist() if code]
+    atoms = [ATOMS[int(code)] if code in range(len(ATOMS)) else str(code) for code in codes]
     return " ".join(atoms)[:60] or "empty"

@@ -195,8 +195,8 @@ class MADE(Autoregressive):
         """
         x, context = self._checked(x, context)
         chosen = range(len(self.orders)) if order is None else [order]
-        each = torch.stack([self._conditionals(x, context, m).log_prob(x).sum(-1) for m in chosen])
-        return each.logsumexp(0) - math.log(len(each))
+        each = [self._conditionals(x, context, m).log_prob(x).sum(-1) for m in chosen]
+        return torch.stack(each).logsumexp(0) - math.log(len(each)) if len(each) > 1 else each[0]
 
     def _conditionals(self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None):
         return self.output.distribution(self.theta(x, context, order))

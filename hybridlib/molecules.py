@@ -8,6 +8,7 @@ judges sampled strings here, chapter 9 builds the graphs.
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -275,7 +276,7 @@ def read(
 def _check_options(A: int, N: int | None, order: str):
     if A not in range(1, len(ATOMS)):
         raise ValueError(f"A is a number of atom types from 1 to {len(ATOMS) - 1}, got {A!r}")
-    if N is not None and not (isinstance(N, int) and N > 0):
+    if N is not None and not (isinstance(N, Integral) and N > 0):
         raise ValueError(f"N is a number of places, at least 1, got {N!r}")
     if order not in ("canonical", "given"):
         raise ValueError(f'order is {order!r}; choose "canonical" or "given"')

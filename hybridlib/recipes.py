@@ -14,6 +14,7 @@ of their data: other data never get them.
 
 import datetime
 import functools
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -605,7 +606,13 @@ def _head(name):
         "command": f"python -m hybridlib.recipes {name}",
         "date": datetime.date.today().isoformat(),
         "hardware": _hardware(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "hybridlib": __version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            # what a canonical string is depends on it
+            **({"rdkit": importlib.metadata.version("rdkit")} if importlib.util.find_spec("rdkit") else {}),
+            "hybridlib": __version__,
+        },
     }
 
 

@@ -125,6 +125,7 @@ def fit(
     settings.update(_options(optimizer))
     if checkpoint:
         settings.update(_data(batches, batch_size), loss=source(loss), epochs=epochs if schedule else None)
+        _sweep(checkpoint)
         if resume and Path(checkpoint).exists():
             history, best = _resume(checkpoint, settings, model, average, optimizer)
     if accelerator.scaler:  # only float16 needs it, and it is slow on small models
@@ -409,9 +410,13 @@ def _resume(path, settings, model, average, optimizer):
         i, key = name.split(" ")
         state.setdefault(int(i), {})[key] = t
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for orphan in Path(path).parent.glob(f"{glob.escape(Path(path).name)}.*.part"):
-        orphan.unlink(missing_ok=True)  # of a training that was killed while it wrote
     return meta["history"], parts["best"]
+
+
+def _sweep(path):
+    """Remove what a training that was killed while it wrote left beside its checkpoint."""
+    for part in Path(path).parent.glob(f"{glob.escape(Path(path).name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _rebuilt(path):

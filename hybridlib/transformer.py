@@ -37,7 +37,7 @@ class Block(nn.Module):
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
         scores = q / math.sqrt(q.shape[-1]) @ k.mT  # written out: the fused product cannot be differentiated twice
         if past is None:
-            scores = scores + torch.full_like(scores[0, 0], -math.inf).triu(1)  # nothing of what comes later
+            scores = scores + scores.new_full(scores.shape[-2:], -math.inf).triu(1)  # nothing of what comes later
         mixed = scores.softmax(-1).to(v.dtype) @ v
         h = h + self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
         h = h + self.dropout(self.down(F.gelu(self.up(self.norm2(h)), approximate="tanh")))

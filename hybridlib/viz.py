@@ -1,5 +1,7 @@
 """Figures: arrays in, axes out; nothing is trained or sampled here. Used in every chapter.
 
+Arrays are numpy's, lists of numbers, or tensors of any device and precision, with or without gradients.
+
 Figures are shown by `show`, as SVG inside the page: what is black in the figure takes the colour of the page's text, so
 it reads in light and dark, and every figure carries a text for those who cannot see it. The colours keep a contrast of
 at least 3 on white and on the dark page; dashes, hatches and shapes tell them apart where colour does not.
@@ -11,6 +13,7 @@ import io
 import re
 
 import numpy as np
+import torch
 
 from .extras import optional
 
@@ -32,6 +35,21 @@ STYLE = {
     "figure.constrained_layout.use": True,
 }
 LARGEST = 2_000_000  # characters of SVG that one figure may carry into a page
+
+
+def array(values, kind=float):
+    """Numbers as figures take them (see the module), also lists of tensors -> ndarray of a kind."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # numpy knows no bfloat16
+    elif isinstance(values, (list, tuple)):
+        values = [array(part, kind) if isinstance(part, (torch.Tensor, list, tuple)) else part for part in values]
+    return np.asarray(values, dtype=kind)
+
+
+def plain(value):
+    """The number in a tensor without dimensions; anything else as it is."""
+    return value.item() if isinstance(value, torch.Tensor) and value.dim() == 0 else value
 
 
 def axes(rows=1, columns=1, *, size=(6.4, 3.6)):
@@ -94,12 +112,21 @@ def _frame(drawing, caption):
     return f'<figure style="margin: 1rem 0">{drawing}{note}</figure>'
 
 
-def images(x, *, shape=None, columns=10, titles=None, ax=None):
-    """Pictures in rows: (n, D) or (n, H, W), or a list of such tensors, values 0..1 -> Axes. shape: (H, W), or square.
+def images(x, *, shape=None, levels=None, columns=10, titles=None, ax=None):
+    """Pictures in rows: (n, D) or (n, H, W), or a list of such arrays -> Axes. shape: (H, W), or square.
 
-    `ValueError` for flat pictures that are not square where no shape is given.
+    Black is 0; white is levels - 1, or without levels 1, and the largest value of whole numbers beyond 1 (grey levels).
+    What is darker than black or whiter than white is cut. `ValueError` for flat pictures that are not square where no
+    shape is given, for other dimensions, and for fewer than two levels.
     """
-    x = np.concatenate([np.asarray(part, dtype=float) for part in (x if isinstance(x, list) else [x])])
+    parts = [array(part) for part in (x if isinstance(x, list) else [x])]
+    x = np.concatenate([part if part.ndim > 1 else part[None] for part in parts])
+    if x.ndim not in (2, 3) or not len(x):
+        raise ValueError(f"pictures of shape {x.shape}; pass (n, D) or (n, height, width), n at least 1")
+    if levels is not None and levels < 2:
+        raise ValueError(f"levels={levels}: pictures need at least black and white")
+    grey = levels is None and x.max() > 1 and (x == x.round()).all()
+    x = x / (x.max() if grey else (levels or 2) - 1)
     if x.ndim == 2:
         side = round(x.shape[1] ** 0.5)
         if shape is None and side * side != x.shape[1]:
@@ -118,7 +145,7 @@ def images(x, *, shape=None, columns=10, titles=None, ax=None):
     ax.set_axis_off()
     for i, title in enumerate(titles or []):
         column, row = i % columns, i // columns
-        ax.text(column * (width + gap) + width / 2, row * (height + gap) - 1, title, ha="center", va="bottom")
+        ax.text(column * (width + gap) + width / 2, row * (height + gap) - 1, plain(title), ha="center", va="bottom")
     return ax
 
 
@@ -128,10 +155,10 @@ def dependencies(seen, allowed=None, *, labels=None, ax=None):
     allowed: (D, D), by default all that is seen. Filled square: seen and allowed. Cross: seen but forbidden. Ring:
     allowed but missing. The legend comes with the function's own axes only; else call `ax.legend()` where it fits.
     """
-    seen = np.asarray(seen, dtype=bool)
-    allowed = seen if allowed is None else np.asarray(allowed, dtype=bool)
+    seen = array(seen, bool)
+    allowed = seen if allowed is None else array(allowed, bool)
     D, own, faulty = len(seen), ax is None, bool((seen != allowed).any())
-    labels = labels or [str(d + 1) for d in range(D)]
+    labels = [str(d + 1) for d in range(D)] if labels is None else [str(plain(label)) for label in labels]
     ax = ax or axes(size=(5.8 if faulty else 3.2, 3.2))
     for mask, marker, colour, name in (
         (seen & allowed, "s", BLUE, "sees"),
@@ -161,7 +188,7 @@ def dependencies(seen, allowed=None, *, labels=None, ax=None):
 
 def network(masks, *, degrees=None, ax=None):
     """A masked network: list of (out, in) 0/1 masks, inputs first -> Axes. degrees: a vector per layer, written in."""
-    masks = [np.asarray(mask) for mask in masks]
+    masks = [array(mask) for mask in masks]
     sizes = [masks[0].shape[1], *(len(mask) for mask in masks)]
     ax = ax or axes(size=(6.4, max(2.5, 0.42 * max(sizes))))
     places = [(np.arange(size) - (size - 1) / 2) * max(sizes) / size for size in sizes]
@@ -190,9 +217,10 @@ def bars(probabilities, *, labels=None, ylabel="probability", ax=None):
     width = 0.8 / len(probabilities)
     for i, (name, values) in enumerate(probabilities.items()):
         places = np.arange(n) - 0.4 + width * (i + 0.5)
-        looks = {"color": COLOURS[i], "edgecolor": COLOURS[i], "hatch": ("", "//", "..", "xx")[i % 4], "fill": i == 0}
-        ax.bar(places, np.asarray(values, dtype=float), 0.9 * width, label=name, **looks)
-    ax.set_xticks(range(n), labels or range(n))
+        colour, hatch = COLOURS[i % len(COLOURS)], ("", "//", "..", "xx")[i % 4]  # twelve different looks
+        looks = {"color": colour, "edgecolor": colour, "hatch": hatch, "fill": i == 0}
+        ax.bar(places, array(values), 0.9 * width, label=name, **looks)
+    ax.set_xticks(range(n), range(n) if labels is None else [str(plain(label)) for label in labels])
     ax.set(ylabel=ylabel)
     if len(probabilities) > 1:
         ax.legend()
@@ -201,12 +229,12 @@ def bars(probabilities, *, labels=None, ylabel="probability", ax=None):
 
 def lines(x, series, *, errors=None, xlabel="", ylabel="", ax=None):
     """Curves with optional error bands: (n,), {name: (n,)}, {name: (n,)} -> Axes."""
-    ax = ax or axes()
+    ax, x = ax or axes(), array(x)
     for i, (name, values) in enumerate(series.items()):
-        values = np.asarray(values, dtype=float)
+        values = array(values)
         ax.plot(x, values, color=COLOURS[i % 6], linestyle=DASHES[i % 6], label=name)
         if errors and name in errors:
-            error = np.asarray(errors[name], dtype=float)
+            error = array(errors[name])
             ax.fill_between(x, values - error, values + error, color=COLOURS[i % 6], alpha=0.2, lw=0)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
@@ -226,11 +254,14 @@ def curves(history, *, keys=("loss", "valid"), ylabel="NLL (nats)", ax=None):
 ELEMENTS = {7: BLUE, 8: ORANGE, 9: GREEN, 15: PINK, 16: PURPLE, 17: GREEN, 35: PINK, 53: PURPLE}
 
 
+MOST_ATOMS = 200  # of one formula
+
+
 def molecules(smiles, *, labels=None, columns=4, alt, caption=None):
     """Display structural formulas in a grid: list of SMILES. None is drawn as an empty frame with the word "invalid".
 
     labels: a text under each formula. A narrow page gets fewer than ``columns`` columns. `ValueError` for an empty
-    list, a string that RDKit cannot read, another number of labels, or a missing alt.
+    list, a string that RDKit cannot read, more than 200 atoms, another number of labels, or a missing alt.
     """
     markup = molecules_html(smiles, labels=labels, columns=columns, alt=alt, caption=caption)
     display({"text/html": markup, "text/plain": alt}, raw=True)
@@ -239,8 +270,9 @@ def molecules(smiles, *, labels=None, columns=4, alt, caption=None):
 def molecules_html(smiles, *, labels=None, columns=4, alt, caption=None):
     """The grid as an HTML <figure> with an inline SVG for each formula. Errors as in `molecules`."""
     _check(alt)
-    if isinstance(smiles, str) or not len(smiles):
-        raise ValueError(f"molecules takes a list of one SMILES string or more, got {smiles!r}")
+    if isinstance(smiles, str) or not len(smiles := list(smiles)):
+        raise ValueError(f"molecules takes a list of one SMILES string or more, got {str(smiles)[:60]!r}")
+    labels = labels if labels is None else [plain(label) for label in labels]
     if columns < 1:
         raise ValueError(f"columns={columns} must be at least 1")
     if labels is not None and len(labels) != len(smiles):
@@ -276,13 +308,12 @@ def _formula(smiles):
             'fill="currentColor">invalid</text></svg>'
         )
     with optional("viz.molecules, which draws with RDKit,"):
-        from rdkit import Chem, rdBase
         from rdkit.Chem.Draw import rdMolDraw2D
 
-    with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None or not molecule.GetNumAtoms():
-        raise ValueError(f"{smiles!r} is no molecule: RDKit cannot read it; pass None for what is invalid")
+        from .molecules import parsed, quoted
+    molecule = parsed(smiles)
+    if molecule.GetNumAtoms() > MOST_ATOMS:  # nobody could read it, and finding places takes the cube of the time
+        raise ValueError(f"{quoted(smiles)} has {molecule.GetNumAtoms()} atoms; at most {MOST_ATOMS} can be drawn")
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = drawer.drawOptions()
     options.clearBackground = False
@@ -319,7 +350,7 @@ def table_html(rows, *, caption, formats=None):
     """The table as HTML and as plain text: list of dicts -> (str, str). Errors as in `table`."""
     if not rows or not caption or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("a table needs a caption and at least one row, and all rows the same keys")
-    formats = formats or {}
+    formats, rows = formats or {}, [{name: plain(value) for name, value in row.items()} for row in rows]
     columns = list(rows[0])
     if unknown := formats.keys() - columns:
         raise ValueError(f"formats for {sorted(unknown)}, but the table has the columns {columns}")

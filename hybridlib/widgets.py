@@ -118,7 +118,7 @@ def _packed(module: nn.Module, bits: int) -> dict:
         )
 
     def base64_of(tensor, kind):  # little-endian, as every browser reads it
-        return base64.b64encode(tensor.detach().cpu().numpy().astype(kind).tobytes()).decode()
+        return base64.b64encode(tensor.detach().cpu().float().numpy().astype(kind).tobytes()).decode()
 
     weights = {}
     for name, parameter in module.named_parameters():
@@ -312,10 +312,10 @@ def latent_explorer(
     start = [float(v) for v in start]
     if len(start) != 2 or not all(abs(v) <= reach for v in start):
         raise ValueError(f"start={start} must be two numbers within -{reach}..{reach}")
-    points = torch.zeros(0, 2) if points is None else torch.as_tensor(points).detach().float().cpu()
+    points = torch.zeros(0, 2) if points is None else torch.as_tensor(points).detach().cpu().float()
     if points.dim() != 2 or points.shape[1] != 2 or len(points) > MOST_POINTS or not points.isfinite().all():
         raise ValueError(f"points {tuple(points.shape)} must be at most {MOST_POINTS} finite pairs, (N, 2)")
-    labels = None if labels is None else [str(v) for v in (labels.tolist() if hasattr(labels, "tolist") else labels)]
+    labels = None if labels is None else [str(v.item() if hasattr(v, "item") else v) for v in labels]
     if labels is not None and len(labels) != len(points):
         raise ValueError(f"{len(labels)} labels for {len(points)} points; each point needs one")
     kinds = sorted(set(labels or []))
@@ -397,9 +397,10 @@ def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.
     from . import molecules
 
     _check_alt(alt)
+    smiles = smiles if isinstance(smiles, str) else list(smiles)
     graph = molecules.from_smiles(smiles)
     if len(set(smiles)) < len(smiles):
-        raise ValueError(f"smiles={list(smiles)} must differ")
+        raise ValueError(f"smiles={smiles} must differ")
     if int(graph.sizes.max()) > MOST_ATOMS:
         raise ValueError(f"{smiles[int(graph.sizes.argmax())]!r} has more than {MOST_ATOMS} atoms, too many to show")
     shown, names = [], _names()

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from hybridlib import audit as rooms
 from hybridlib import faulty
@@ -12,6 +13,7 @@ from hybridlib.audit import audit, coins, copies, fitted, parities, states
 from hybridlib.fvsbn import FVSBN
 from hybridlib.made import MADE, Mixture
 from hybridlib.outputs import Categorical, LogisticMixture, Normal
+from hybridlib.transformer import Transformer
 
 LEAK = {"leaks", "sums", "coins", "fits"}
 NO_LIKELIHOOD = {"sums", "zero", "coins", "fits"}
@@ -194,7 +196,7 @@ def test_reports_read_like_sentences():
     assert "after training, the probabilities of all 64 states sum to" in found(leaky, "sums")
     assert found(right, "connected") == "all 15 allowed pairs are connected"
     assert found(right, "leaks") == "no output sees its own input or a later one"
-    assert str(right).startswith("Audit: nothing wrong found\nright ")
+    assert str(right).startswith("Audit: nothing wrong found in 10 of 10 checks\nright ")
     assert str(leaky).startswith("Audit: 4 checks found something wrong")
     assert "<b>WRONG</b>" in leaky._repr_html_() and "WRONG" not in right._repr_html_()
     assert "style" not in right._repr_html_().replace("style='text-align: left'", "")  # the page's colours, not ours
@@ -215,6 +217,277 @@ def test_an_order_is_found_where_none_is_declared():
     assert report.ok and found(report, "leaks").endswith("in the order 5 4 3 2 1 0")
     assert "the order that fits is 5 4 3 2 1 0" in found(verdict(faulty.MasksTransposed), "leaks")
     assert audit(lambda x: x, D=3).leaks == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_what_was_not_asked_is_counted():
+    leaky = audit(lambda x: x, D=3)
+    assert str(leaky).startswith("Audit: 2 checks found something wrong (3 of 10 checks could be asked)")
+    assert str(audit(lambda x: 0 * x, D=1)).startswith("Audit: nothing wrong found in 3 of 10 checks")
+
+
+def test_an_order_that_nobody_promised_is_the_one_that_explains_most():
+    reverse = faulty.MasksTransposed()
+
+    def theta(x):
+        return reverse.theta(x) + x * (torch.arange(6) == 2)  # output 2 sees itself
+
+    report = audit(theta, D=6)
+    assert report.leaks == [(2, 2)] and report.missing == []
+    assert found(report, "leaks") == "output 2 sees its own input; no order would fit, 5 4 3 2 1 0 comes closest"
+    declared = audit(theta, D=6, order=range(6))
+    assert found(declared, "leaks").endswith("no order would fit, 5 4 3 2 1 0 comes closest with 1 of the 16 leaks")
+
+
+def test_parities_follow_an_order_that_was_found():
+    model = faulty.Repaired()
+    del model.order
+    report = audit(model, theta=lambda m, x: m.theta(x[:, SHUFFLED])[:, SHUFFLED.argsort()],
+                   log_prob=lambda m, x: m.log_prob(x[:, SHUFFLED]), sample=lambda m, n, generator: m.sample(
+                       n, generator=generator)[:, SHUFFLED.argsort()])  # fmt: skip
+    assert report.ok, report
+
+
+# --- Right models that are hard to teach, or built in other ways ------------------------------------------------------
+
+
+class MasksWritten(faulty.Repaired):
+    """Right: the masks are multiplied into the weights, before every use."""
+
+    def theta(self, x):
+        self.W1.data *= self.M1
+        self.W2.data *= self.M2
+        return F.linear(F.linear(x, self.W1, self.b1).relu(), self.W2, self.b2)
+
+
+class Impossible(faulty.Repaired):
+    """Right, of three symbols, of which the last cannot be: its score is minus infinity."""
+
+    def theta(self, x):
+        logits = super().theta(x)
+        return F.pad(torch.stack([torch.zeros_like(logits), logits], -1), (0, 1), value=-math.inf)
+
+    def log_prob(self, x):
+        if not torch.isin(x, torch.arange(3.0)).all():
+            raise ValueError("symbols are 0, 1, 2")
+        return self.theta(x).log_softmax(-1).gather(-1, x.long()[..., None])[..., 0].sum(-1)
+
+    @torch.no_grad()
+    def sample(self, n, *, generator=None):
+        x = torch.zeros(n, self.D)
+        for d in range(self.D):
+            x[:, d] = torch.multinomial(self.theta(x)[:, d].softmax(-1), 1, generator=generator)[:, 0].float()
+        return x
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: Transformer(6, 2, width=16, layers=1, heads=2, seed=3),
+        lambda: MADE(6, (24, 24, 24), direct=False, seed=5),
+        lambda: MasksWritten(seed=3),
+    ],
+    ids=["transformer", "three hidden layers", "masks written into the weights"],
+)
+def test_models_that_only_adam_can_teach_go_free(model):
+    model = model()
+    entropy = 2 * math.log(2) - 4 * (0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    assert fitted(model, lambda m, x: m.log_prob(x), parities(6))[1] > entropy + rooms.FIT
+    report = audit(model)
+    assert report.ok, report
+
+
+def test_a_training_that_fails_is_said_to_be_one():
+    report = audit(FVSBN(6))
+    assert report.convicted == {"fits"} and "WRONG" not in str(report)
+    assert "1 check found something doubtful" in str(report)
+    assert found(report, "fits").startswith(
+        "training did not find parities: 100 steps of L-BFGS from 2 starts and 200 of Adam from 4 ended at"
+    )
+    assert "no distribution can do that" in found(verdict(faulty.InclusiveDiagonal), "fits")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_units_that_are_off_disconnect_nothing(seed):
+    model = MADE(6, (6, 6), direct=False, seed=seed)  # many of its units are off at all points
+    assert audit(model, log_prob=lambda m, x: m.log_prob(x).mean()).convicted == {"answers"}  # without training
+
+
+def test_impossible_symbols_are_no_change_and_need_not_be_learnt():
+    report = audit(Impossible(4, 32), levels=3)
+    assert report.ok and asked(report) >= {"repeatable", "leaks", "coins", "fits", "sums", "samples"}
+    assert found(report, "zero") == "it calls 65 of 81 states impossible"
+    constant = audit(faulty.Repaired(), log_prob=lambda m, x: faulty.bits(m.theta(x) + 1, x))
+    assert "zero" in constant.convicted and not next(c for c in constant.checks if c.name == "zero").proven
+
+
+def test_frozen_models_and_parameters_of_one_sign_go_free():
+    frozen = faulty.Repaired().requires_grad_(False)
+    assert audit(frozen).ok and found(audit(frozen), "fits") == "there are no parameters to set"
+
+    class Positive(faulty.Repaired):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(6))
+
+        def theta(self, x):
+            return super().theta(x) * self.scale.log().exp()  # nan once all signs are turned
+
+    assert audit(Positive()).convicted <= {"zero"}
+
+
+def test_a_model_cut_off_from_its_parameters_is_convicted():
+    report = audit(faulty.Repaired(), log_prob=lambda m, x: m.log_prob(x).detach())
+    assert report.convicted == {"gradients"}
+    assert found(report, "fits") == "log_prob passes no gradient on to the parameters"
+
+
+# --- Answers in other forms -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "sentence"),
+    [
+        (lambda m, x: m.log_prob(x).mean(), "log_prob answers in shape () for 64 points"),
+        (lambda m, x: m.log_prob(x)[:, None], "log_prob answers in shape (64, 1) for 64 points"),
+        (lambda m, x: m.theta(x), "log_prob answers in shape (64, 6) for 64 points"),
+        (lambda m, x: (m.log_prob(x), None), "log_prob answers in type tuple for 64 points"),
+        (lambda m, x: m.log_prob(x) * math.nan, "log_prob is nan or infinite at 64 of 64 points"),
+    ],
+)
+def test_log_probs_in_another_form_are_convicted(log_prob, sentence):
+    report = audit(faulty.Repaired(), log_prob=log_prob)
+    assert report.convicted == {"answers"} and found(report, "answers").startswith(sentence)
+    assert asked(report) == {"answers", "repeatable", "gradients", "leaks", "connected"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x: 2 * x - 1, "samples hold -1; the values are 0 .. 1"),
+        (lambda x: 255 * x, "samples hold 255; the values are 0 .. 1"),
+        (lambda x: x + 0.5, "samples hold 0.5, 1.5; the values are 0 .. 1"),
+        (lambda x: x * math.nan, "samples hold nan"),
+        (lambda x: x[:, None], "8 samples of 6 variables came in shape (8, 1, 6); (8, 6) is due"),
+    ],
+)
+def test_samples_in_another_form_are_convicted(change, sentence):
+    def sample(m, n, generator):
+        return change(m.sample(n, generator=generator))
+
+    report = audit(faulty.Repaired(), sample=sample)
+    assert report.convicted == {"samples"} and found(report, "samples").startswith(sentence)
+    with pytest.raises(ValueError, match="samples"):
+        rooms.sample_test(lambda n, generator: sample(faulty.Repaired(), n, generator), faulty.Repaired().log_prob, 6)
+
+
+def test_samplers_that_fail_are_reported():
+    report = audit(faulty.Repaired(), sample=lambda m, n, generator: 1 / 0)
+    assert report.ok and found(report, "samples") == "sample fails: ZeroDivisionError: division by zero"
+
+
+def test_theta_may_be_a_tuple_or_a_distribution():
+    def both(m, x):
+        return m.theta(x), -m.theta(x)
+
+    def distribution(m, x):
+        return torch.distributions.Independent(torch.distributions.Bernoulli(logits=m.theta(x)), 1)
+
+    for theta, name in ((both, "tuple"), (distribution, "Independent")):
+        report = audit(faulty.Repaired(), theta=theta)
+        assert report.ok and asked(report) >= {"leaks", "connected"}
+        assert found(report, "answers") == f"theta answers in type {name}, read as 2 numbers for each variable"
+        assert audit(faulty.InclusiveDiagonal(), theta=theta).convicted == LEAK
+    unread = audit(faulty.Repaired(), theta=lambda m, x: {"logits": m.theta(x)})
+    assert unread.convicted == {"answers"} and "answers in type dict" in found(unread, "leaks")
+    broken = audit(lambda x: x * math.nan, D=3)
+    assert broken.convicted == {"answers"} and found(broken, "leaks") == "theta is nan at 8 of 8 points"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.half, torch.bfloat16])
+def test_models_in_any_precision(dtype):
+    report = audit(faulty.Repaired().to(dtype))
+    assert report.ok and "samples" in asked(report)
+    assert found(report, "answers").startswith(f"the model is in {str(dtype).removeprefix('torch.')}")
+    assert audit(faulty.InclusiveDiagonal().to(dtype)).convicted == LEAK
+
+
+def test_samplers_without_a_generator_or_with_a_shape():
+    class Shaped(faulty.Repaired):
+        def sample(self, shape):
+            return super().sample(*shape)
+
+    state = torch.get_rng_state()
+    report = audit(Shaped())
+    assert report.ok and "samples" in asked(report)
+    assert found(report, "answers") == "sample takes no generator, so the global one was seeded for it"
+    assert str(audit(Shaped())) == str(report) and torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_weight_norm_is_copied():
+    class Normed(torch.nn.Module):
+        D, order = 6, torch.arange(6)
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.utils.weight_norm(torch.nn.Linear(6, 6))
+
+        def theta(self, x):
+            self.layer(x)  # computes the weight
+            return F.linear(x, self.layer.weight.tril(-1), self.layer.bias)
+
+        def log_prob(self, x):
+            faulty.Repaired.check(self, x)
+            return faulty.bits(self.theta(x), x)
+
+    model = Normed()
+    model.theta(torch.zeros(1, 6))
+    report = audit(model, source=copies)
+    assert report.ok and found(report, "answers").startswith("layer.weight was computed, as by weight_norm")
+
+
+# --- Densities --------------------------------------------------------------------------------------------------------
+
+
+class Density:
+    def __init__(self, D, log_prob):
+        self.D, self.log_prob = D, log_prob
+
+
+def normal(x, mean=0.0, sd=1.0):
+    return torch.distributions.Normal(mean, sd).log_prob(x).sum(-1)
+
+
+@pytest.mark.parametrize("D", [1, 2])
+@pytest.mark.parametrize(
+    "log_prob",
+    [
+        lambda x: normal(x, 0.3, 0.003),
+        lambda x: normal(x, 50_000.0, 3.0),
+        lambda x: torch.logaddexp(normal(x, -5.0, 0.01), normal(x, 5.0, 0.01)) - math.log(2),
+        lambda x: torch.distributions.Cauchy(0.0, 1.0).log_prob(x).sum(-1),
+        lambda x: torch.where(((x >= 0) & (x < 1)).all(-1), 0.0, -math.inf),
+    ],
+    ids=["narrow", "far", "two peaks", "heavy tails", "box"],
+)
+def test_right_densities_of_two_variables_go_free(log_prob, D):
+    report = audit(Density(D, log_prob), levels=None)
+    assert report.ok and report.total == pytest.approx(1, abs=0.01)
+    assert audit(Density(D, lambda x: log_prob(x) + math.log(0.95)), levels=None).convicted == {"sums"}
+
+
+def test_a_density_that_integrates_to_less_is_convicted():
+    def ring(x):  # each of two variables around 1.5 times the other: no distribution
+        return normal(x - 1.5 * x.flip(-1))
+
+    report = audit(Density(2, ring), levels=None)
+    assert report.convicted == {"sums"} and report.total == pytest.approx(0.8, abs=0.01)
+    assert str(report).startswith("Audit: 1 check found something wrong (2 of 10 checks could be asked)")
+    assert found(report, "sums").startswith("the density integrates to 0.8 over all x within 1,000,000, give or take")
+    assert found(audit(Density(3, normal), levels=None), "sums") == "real values cannot be listed"
+    assert audit(Density(2, lambda x: 0 * x[:, 0]), levels=None).convicted == {"sums"}  # endless
+    made = audit(MADE(2, (16,), output=Normal()), levels=None)
+    assert made.ok and "sums" in asked(made)
 
 
 # --- The tools one by one --------------------------------------------------------------------------------------------
@@ -249,6 +522,19 @@ def test_find_order():
     assert rooms.find_order(ring) is None
     assert rooms.leaks(ring, [2, 1, 0]) == [(2, 0)]
     assert rooms.missing(ring, [2, 1, 0]) == [(0, 2)]
+
+
+def test_the_closest_order():
+    ring = torch.tensor([[1, 1, 0], [0, 0, 1], [1, 0, 0]]).bool()
+    assert rooms.closest_order(ring).tolist() == [0, 2, 1]  # of the three with one leak in the ring, the first
+    line = torch.randperm(9, generator=torch.Generator().manual_seed(0))
+    seen = rooms.allowed(line)
+    seen[line[0], line[8]] = True
+    assert rooms.closest_order(seen).tolist() == line.tolist()
+    line = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    seen = rooms.allowed(line)
+    seen[3, 3] = True
+    assert rooms.closest_order(seen).tolist() == line.tolist()
 
 
 @pytest.mark.parametrize("source", [coins, copies, parities])
@@ -298,6 +584,18 @@ def test_samples_that_cannot_be_are_wrong_and_certain_ones_right():
     assert p_value > 0.99 and distance == 0
     p_value, distance = rooms.sample_test(lambda n, generator: torch.ones(n, 2), lambda x: certain, 2)
     assert p_value == 0 and distance == pytest.approx(1)
+
+
+def test_rare_states_do_not_convict_a_right_sampler():
+    p = torch.tensor([1 - 3e-6, 1e-6, 1e-6, 1e-6])  # among 20,000 samples one is rare in six runs of a hundred
+
+    def sample(n, generator, often=0):
+        x = torch.zeros(n, 2)
+        x[:often, 1] = 1
+        return x
+
+    assert rooms.sample_test(lambda n, generator: sample(n, generator, 1), lambda x: p.log(), 2)[0] > 0.05
+    assert rooms.sample_test(lambda n, generator: sample(n, generator, 5), lambda x: p.log(), 2)[0] < 1e-6
 
 
 def test_idle_parameters():

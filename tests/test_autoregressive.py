@@ -67,10 +67,10 @@ def test_the_transformer_equals_its_equations_written_out():
         torch.testing.assert_close(theta, model.head(model.norm(h)))
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.7}, {"top_k": 3}, {"top_p": 0.8}, {"prefix": [2, 1]}])
-def test_keys_and_values_kept_give_the_same_samples(options, precision):
-    model = shaken(Transformer(20, 16, width=16, layers=2, heads=2, end=0), scale=0.3).to(precision)
+def test_keys_and_values_kept_give_the_same_samples(options):
+    """In float64: the two multiply matrices of different shapes, which processors round differently."""
+    model = shaken(Transformer(20, 16, width=16, layers=2, heads=2, end=0), scale=0.3)
     cached = model.sample(200, generator=rng(1), **options)
     assert torch.equal(cached, model.sample_plain(200, generator=rng(1), **options))
     assert len(cached.unique(dim=0)) > 80 and (cached[:, 10] != 0).any()
@@ -83,7 +83,8 @@ def test_after_the_end_nothing_but_the_end():
     assert torch.equal(over, x == 2) and over.any() and not over.all()
     shorter = torch.tensor([[1.0, 3, 2, 2, 2, 2]])
     first_three = model(shorter).log_prob(shorter.double())
-    assert (first_three[0, 3:] == 0).all() and model.log_prob(shorter) == first_three[0, :3].sum()
+    assert (first_three[0, 3:] == 0).all()
+    assert model.log_prob(shorter).item() == pytest.approx(first_three[0, :3].sum().item(), rel=1e-12)
     assert model.log_prob(torch.tensor([[1.0, 2, 3, 2, 2, 2]])).item() == -math.inf
 
 

@@ -1,6 +1,7 @@
 """The baseline and the row it starts the running comparison with."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -66,3 +67,15 @@ def test_a_row_of_a_bound_is_of_the_bound():
     data = datasets.load("digits", binarize="threshold")
     row = comparison.row("two nats less", Independent(64), data, seconds=0, log_prob=lambda m, x: m.log_prob(x) - 2)
     assert row["NLL (nats)"] == pytest.approx(64 * math.log(2) + 2, rel=1e-6)
+
+
+def test_rows_and_probes_take_any_device(device):
+    x = torch.randint(0, 2, (60, 4), generator=torch.Generator().manual_seed(0)).float()
+    data = SimpleNamespace(test=x)
+    model = Independent.fitted(x)
+    expected = comparison.row("coins", model, data, seconds=1)
+    found = comparison.row("coins", model.to(device), data, seconds=1)
+    assert found["NLL (nats)"] == pytest.approx(expected["NLL (nats)"]) and found.keys() == expected.keys()
+    labels = x[:, 0].long()
+    right, error = comparison.probe((x.to(device).bfloat16(), x), (labels, labels.to(device)))
+    assert right == 1 and error == 0

@@ -391,7 +391,7 @@ def test_bad_text(call, message):
 def test_chemicals_missing_or_altered(monkeypatch, tmp_path):
     datasets._smiles.cache_clear()
     monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="pip install chemicals"):
+    with pytest.raises(ModuleNotFoundError, match=r"hybridlib\[molecules\]"):
         datasets.load("smiles")
     package = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: package)

@@ -110,6 +110,7 @@ def test_a_large_argument_is_known_by_its_fingerprint():
         "class": Remembering.__qualname__,
         "arguments": {"D": 4, "rows": {"tensor": fingerprint(rows)}},
     }
+    assert describe(Remembering(4, rows.numpy())) == description
     rows[1000, 999] = 1
     assert list(differences(description, describe(Remembering(4, rows))))
 
@@ -164,4 +165,16 @@ def test_the_code_of_a_loss(monkeypatch):
         assert source(loss) != written
     assert source(loss) == written
     assert source(partial(loss)) != source(partial(loss, x=1))
+
+    class Weighted:
+        def __init__(self, by):
+            self.by = by
+
+        def __call__(self, model, x):
+            return self.by * loss(model, x)
+
+    assert source(Weighted(1.0)) == source(Weighted(1.0)) != source(Weighted(2.0))
+    before = source(Weighted(1.0))
+    Weighted.__call__ = lambda self, model, x: -self.by * loss(model, x)
+    assert source(Weighted(1.0)) != before
     assert source(lambda m, x: m(x) in {"a", "b"}) and source(torch.nn.functional.mse_loss) and source(nn.MSELoss())

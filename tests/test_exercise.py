@@ -1,6 +1,8 @@
 """Feedback on exercises: says what failed and why, and never takes the page down."""
 
+import functools
 import linecache
+import sys
 
 import numpy as np
 import pytest
@@ -117,3 +119,70 @@ def test_html_escapes_and_says_the_verdict_in_words():
 def test_no_property_is_an_error():
     with pytest.raises(ValueError, match="at least one property"):
         check(lambda x: x, [])
+
+
+def test_an_answer_keeps_its_attributes():
+    layer = torch.nn.Linear(2, 2)
+
+    def is_the_layer(f):
+        assert (
+            f is layer
+            and isinstance(f, torch.nn.Module)
+            and f.weight.shape == (2, 2)
+            and f(torch.ones(2)).shape == (2,)
+        )
+
+    assert check(layer, [is_the_layer]).passed
+    assert not layer._forward_hooks, "the reader's module stays as it was"
+
+    def double(x):
+        return 2 * x
+
+    double.order = 3
+
+    def has_a_name(f):
+        assert f.__name__ == "double" and f.order == 3 and f(2) == 4
+
+    assert check(double, [has_a_name]).passed
+    assert check(functools.partial(torch.mul, 2), [doubles_its_input, keeps_zero]).passed
+
+    class Model:
+        weight = 2
+
+        def __call__(self, x):
+            return self.weight * x
+
+    def has_a_weight(f):
+        assert isinstance(f, Model) and f.weight == 2
+
+    assert check(Model(), [doubles_its_input, has_a_weight]).passed
+
+
+def test_a_module_that_returns_nothing_is_not_written_yet():
+    class Stub(torch.nn.Module):
+        def forward(self, x):
+            pass
+
+    stub = Stub()
+    assert repr(check(stub, [doubles_its_input])).startswith("Not written yet")
+    assert not stub._forward_hooks
+
+
+def test_an_answer_that_leaves_does_not_end_the_cell():
+    result = check(lambda x: sys.exit("enough"), [doubles_its_input])
+    assert result.outcomes[0][1] == "failed" and "SystemExit: enough" in result.outcomes[0][2]
+
+
+def test_a_message_is_cut():
+    def shouts(x):
+        raise ValueError("x" * 1_000_000)
+
+    assert len(repr(check(shouts, [doubles_its_input]))) < 2000
+
+
+def test_same_compares_tensors_of_any_device(device):
+    x = torch.tensor([1.0, 2.0], device=device, requires_grad=True)
+    same(x, [1, 2])
+    same([1, 2], x.half())
+    with pytest.raises(AssertionError, match=r"found \[1, 2\], expected \[1, 3\]"):
+        same(x, torch.tensor([1.0, 3.0]))

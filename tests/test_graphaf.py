@@ -378,7 +378,7 @@ def changed(smiles="CCO", atoms=None, bonds=()):
         (Graph(torch.ones(1, 3, dtype=torch.long), torch.zeros(1, 2, 2)), r"need bonds of shape \(1, 3, 3\)"),
         (from_smiles(["CO", "C" * 13]), r"molecule 1 \(C C .*more than 12 atoms"),
         (from_smiles(["CS"]), r"molecule 0 \(.*S.*\) has an atom type outside 0..4"),
-        (changed(atoms=[0, 0, 0]), "no atoms"),
+        (changed(atoms=[0, 0, 0], bonds=[(0, 1, 0), (1, 0, 0), (1, 2, 0), (2, 1, 0)]), "no atoms"),
         (changed(atoms=[1, 1, -1]), "an atom type outside 0..4"),
         (changed(bonds=[(0, 1, 4), (1, 0, 4)]), "a bond order outside 0..3"),
         (changed(bonds=[(0, 2, -1), (2, 0, -1)]), "a bond order outside 0..3"),

@@ -48,7 +48,7 @@ ARROWS = {
     "audit": set(),
     "comparison": {"extras", "train"},
     "faulty": {"noise"},
-    "viz": {"extras"},
+    "viz": {"extras", "molecules"},
     "widgets": {"extras", "made", "molecules", "viz"},
     "show": {"extras"},
     "exercise": set(),
@@ -253,7 +253,8 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         "target, name",
         [("repository", "URL"), ("colab-test", "CHAPTERS"), ("lock", "HELD")]
-        + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")],
+        + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")]
+        + [("gpu-rehearsal", "CHAPTERS"), ("gpu-rehearsal", "FULL"), ("gpu-test", "CHAPTERS")],
     )
     def test_is_never_executed(self, tmp_path, target, name, value):
         shutil.copy(ROOT / "Makefile", tmp_path)

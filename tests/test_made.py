@@ -101,13 +101,13 @@ def test_the_frontier_sampler_equals_full_passes(D, hidden, seed, output, severa
         torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-6)
 
 
-def test_the_frontier_sampler_is_bit_identical_at_full_size():
-    made = MADE(784, (100, 100), direct=False)
+def test_the_frontier_sampler_draws_the_same_bits_at_full_size():
+    made = MADE(784, (100, 100), direct=False).double()  # in 64 bits rounding decides between no two samples
     assert torch.equal(made.sample(3, generator=rng()), made.sample_plain(3, generator=rng()))
 
 
 def test_sampling_leaves_the_mode_alone_and_ignores_dropout():
-    made = MADE(5, (16,), dropout=0.5).train()
+    made = MADE(5, (16,), dropout=0.5).double().train()
     assert torch.equal(made.sample(50, generator=rng()), made.sample_plain(50, generator=rng()))
     assert made.training
 
@@ -127,8 +127,11 @@ def test_logits_may_be_averaged_within_one_order_only():
     assert Pool(same).log_prob(x).exp().sum().item() == pytest.approx(1)
     sharp = Pool(same, sharpness=1.5)
     torch.testing.assert_close(sharp.theta(x), 0.75 * (same[0].theta(x) + same[1].theta(x)))
-    across = torch.stack([same[0].theta(x), other.theta(x)]).mean(0)
-    assert abs(Bernoulli().distribution(across).log_prob(x).sum(-1).exp().sum().item() - 1) > 0.01
+    sums = []
+    for seed in range(8):  # in two orders the sum is off, for one pair of networks more than for another
+        across = (shaken(same[0], seed).theta(x) + shaken(other, seed + 8).theta(x)) / 2
+        sums.append(Bernoulli().distribution(across).log_prob(x).sum(-1).exp().sum().item())
+    assert max(abs(total - 1) for total in sums) > 0.02
 
 
 def test_any_order_is_a_distribution():

@@ -434,6 +434,13 @@ def test_checkpoint_of_another_training(tmp_path):
     assert len(train._read(path)[1]["history"]) == 1
 
 
+def test_what_a_killed_training_left_is_swept_away(tmp_path):
+    for name in ("run.safetensors.1a2b.part", "run.safetensors", "other.safetensors.1a2b.part"):
+        (tmp_path / name).write_bytes(b"half")
+    train.fit(net(), x, square, checkpoint=tmp_path / "run.safetensors", resume=False)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["other.safetensors.1a2b.part", "run.safetensors"]
+
+
 def test_checkpoint_of_another_batch_size_length_or_loader(tmp_path):
     """As many steps, or as many rows, and still another training."""
     options = {"checkpoint": tmp_path / "training.safetensors", "schedule": "cosine"}

@@ -221,3 +221,60 @@ def test_table_aligns_numbers_and_escapes():
 def test_table_refuses(rows, caption, formats):
     with pytest.raises(ValueError, match="table"):
         viz.table(rows, caption=caption, formats=formats)
+
+
+def test_grey_levels_are_not_drawn_white():
+    def shades(x, **options):
+        return viz.images(x, shape=(1, 3), **options).images[0].get_array()[0, :3, 0]
+
+    np.testing.assert_allclose(shades(torch.tensor([[0, 51, 255]], dtype=torch.uint8)), [0, 0.2, 1], atol=1 / 255)
+    np.testing.assert_allclose(shades([[0, 3, 6]], levels=16), [0, 0.2, 0.4], atol=1 / 255)
+    np.testing.assert_allclose(shades([[0.0, 51.3, 200.7]], levels=256), [0, 0.2, 0.787], atol=1 / 100)
+    np.testing.assert_allclose(shades([[0, 1, 1]]), [0, 1, 1])  # bits
+    np.testing.assert_allclose(shades([[-0.3, 0.5, 1.2]]), [0, 0.5, 1], atol=1 / 255)  # cut, as real samples are
+    with pytest.raises(ValueError, match="levels=1"):
+        viz.images([[0, 1, 1]], shape=(1, 3), levels=1)
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        viz.images([0, 1, 1])
+
+
+def test_bars_of_many_series_look_different():
+    ax = viz.bars({f"model {i}": [0.5, 0.5] for i in range(12)})
+    looks = {(patch.get_edgecolor(), patch.get_hatch()) for patch in ax.patches}
+    assert len(looks) == 12 and len(ax.patches) == 24
+
+
+DRAWN = {
+    "images": lambda t: viz.images(t([[0.0, 1.0, 0.5, 0.25]]), titles=t([3])),
+    "images of parts": lambda t: viz.images([t([[0.0, 1.0, 0.5, 0.25]]), np.eye(4)]),
+    "dependencies": lambda t: viz.dependencies(t([[0, 0], [1, 0]]) > 0, t([[0, 0], [1, 1]]) > 0, labels=t([7, 8])),
+    "network": lambda t: viz.network([t([[1, 0], [1, 1]])], degrees=t([[1, 2], [1, 2]])),
+    "bars": lambda t: viz.bars({"a": t([0.25, 0.75]), "b": [*t([0.5, 0.5])]}, labels=t([0, 1])),
+    "lines": lambda t: viz.lines(t([1, 2]), {"a": t([1.0, 2.0])}, errors={"a": t([0.5, 0.5])}),
+    "curves": lambda t: viz.curves([{"epoch": 1, "loss": t(2.0)}, {"epoch": 2, "loss": t(1.0)}]),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_figures_take_tensors_of_any_device_and_precision(name, device):
+    def there(values):
+        tensor = torch.tensor(values, device=device)
+        return tensor.bfloat16().requires_grad_() if tensor.is_floating_point() else tensor
+
+    expected = viz.figure_html(DRAWN[name](torch.tensor).figure, alt=ALT)
+    assert viz.figure_html(DRAWN[name](there).figure, alt=ALT) == expected
+
+
+def test_tables_and_labels_take_numbers_of_any_device(device):
+    p = torch.tensor([0.25, 3.0], device=device, requires_grad=True)
+    rows = [{"model": "a", "NLL": p[0], "n": torch.tensor(7, device=device)}]
+    expected = viz.table_html([{"model": "a", "NLL": 0.25, "n": 7}], caption="c", formats={"NLL": ".1f", "n": ",d"})
+    assert viz.table_html(rows, caption="c", formats={"NLL": ".1f", "n": ",d"}) == expected
+    assert ">3.0</div>" in viz.molecules_html(iter(["CC"]), labels=[p[1]], alt=ALT)
+
+
+@pytest.mark.parametrize("smiles, complaint", [("C" * 3000, "is too long"), ("C" * 300, "has 300 atoms")])
+def test_a_formula_that_nobody_could_read_is_refused_at_once(smiles, complaint):
+    with pytest.raises(ValueError, match=complaint) as error:
+        viz.molecules_html([smiles], alt=ALT)
+    assert len(str(error.value)) < 300

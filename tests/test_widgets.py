@@ -388,3 +388,23 @@ def test_a_decision_of_no_probability_has_no_logarithm():
     impossible = [{**TRACE[0], "p": [0.0] * 5}]
     model = GraphAF(4, 12, H=8)
     assert widgets.generation_explorer([impossible], model=model).data["traces"][0]["steps"][0]["log"] is None
+
+
+def test_explorers_take_tensors_of_any_device(device):
+    decoder = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+    points, labels = torch.tensor([[0.5, -1.0], [2.0, 0.25]]), torch.tensor([3, 1])
+    expected = widgets.latent_explorer(decoder, points=points, labels=labels, shape=(2, 2)).data
+    there = points.to(device).requires_grad_()
+    found = widgets.latent_explorer(decoder.to(device), points=there, labels=labels.to(device), shape=(2, 2)).data
+    assert found == expected
+    assert next(widgets.rounded(decoder).parameters()).device == device
+    assert (
+        widgets.latent_explorer(decoder.bfloat16(), shape=(2, 2)).data["weights"].keys() == expected["weights"].keys()
+    )
+    p = torch.full((8,), 0.125, device=device)
+    assert widgets.likelihood_explorer(p, p).data["p"] == [0.125] * 8
+    assert widgets.dequantization_explorer(p).data["truth"] == [0.125] * 8
+
+
+def test_molecules_come_from_an_iterator_as_well():
+    assert widgets.molecule_explorer(iter(["CCO", "CC"])).data == widgets.molecule_explorer(["CCO", "CC"]).data

@@ -27,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import wraps
 from pathlib import Path
 
+import readme
+
 ROOT = Path(__file__).resolve().parent.parent
 ROWS, EPOCHS, STEPS = 200, 2, 5  # of a training cut short: rows, passes through them, and steps of audit.fitted
 
@@ -146,13 +148,11 @@ def run(notebook, *, pretend, short, limit):
 
 
 def cells(path):
-    """The cells to execute: (number from 0, id, tags, source) of a notebook, or of the blocks of Python of a page."""
-    text = path.read_text("utf-8")
-    if path.suffix == ".md":
-        for number, source in enumerate(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)):
-            yield number, "", [], source
+    """The cells to execute: (number from 0, id, tags, source) of a notebook, or README's blocks of Python."""
+    if path.name == "README.md":
+        yield from ((number, "", [], source) for number, (_, source) in enumerate(readme.examples()))
         return
-    for number, cell in enumerate(json.loads(text)["cells"]):
+    for number, cell in enumerate(json.loads(path.read_text("utf-8"))["cells"]):
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code" and "skip-execution" not in tags:
             yield number, cell.get("id", ""), tags, "".join(cell["source"])
@@ -234,8 +234,8 @@ def cut_short():
         return history + [history[-1] | {"epoch": epoch} for epoch in range(len(history) + 1, epochs + 1)]
 
     @wraps(fitted)
-    def few_fitted(model, log_prob, source, *, steps=STEPS):
-        return fitted(model, log_prob, source, steps=min(steps, STEPS))
+    def few_fitted(*arguments, steps=STEPS, **options):
+        return fitted(*arguments, steps=min(steps, STEPS), **options)
 
     train.fit, audit.fitted = few_steps, few_fitted
 
