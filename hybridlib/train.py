@@ -209,7 +209,7 @@ def save(model, path, **meta):
 
 
 def load(model, path=None):
-    """load(path) -> the model that a file of `save` holds. load(model, path): its weights into this model -> meta.
+    """With a path alone, the model that a file of `save` holds; with a model and a path, its weights into that -> meta.
 
     Both end in eval mode. A model is built from a file if its classes are those of hybridlib, or plain layers of torch;
     any other must be given. A given model must be of the class, the arguments (but for seeds) and the precision of the
