@@ -225,8 +225,8 @@ class GraphAF(Described, nn.Module):
         """The graph without unused places, after checking that this model could draw it."""
         place = self.size.weight.device
         graph = Graph(graph.atoms.to(place), graph.bonds.to(place))
-        if not len(graph):
-            raise ValueError("the batch holds no molecules")
+        if not graph.atoms.numel():
+            raise ValueError("the batch holds no molecules, or no places for their atoms")
         _refuse(graph, graph.faults(self.A))
         graph = Graph(graph.atoms.long(), graph.bonds.long())
         n = graph.sizes
