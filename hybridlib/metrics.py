@@ -53,7 +53,12 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
         raise ValueError(f"nothing to measure: none of the {len(smiles):,} molecules has an atom")
     valid = np.array([text is not None for text in smiles], float)
     good = [text for text in smiles if text is not None]
-    known = {_known(text) for text in listed(known, "quality(known=)")}
+    known = listed(known, "quality(known=)")
+    spelled = [_known(text) for text in known]
+    if None in spelled:
+        row = spelled.index(None)
+        raise ValueError(f"row {row}: known holds {quoted(known[row])}, which is no molecule: RDKit cannot read it")
+    known = set(spelled)
     result = {"n": len(smiles), "valid": bootstrap(valid), "size": bootstrap(sizes)}
     if good:
         # no bootstrap: resampling repeats molecules, and would call the repetitions of a fine model its own
@@ -72,11 +77,8 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
 
 
 @functools.lru_cache(maxsize=300_000)  # samples of several models are compared with the same molecules
-def _known(smiles: str) -> str:
-    text = canonical(smiles, stereo=False)
-    if text is None:
-        raise ValueError(f"known holds {quoted(smiles)}, which is no molecule: RDKit cannot read it")
-    return text
+def _known(smiles: str) -> str | None:
+    return canonical(smiles, stereo=False)
 
 
 def _molecules(smiles: Iterable[str], taker: str) -> list[Chem.Mol]:
