@@ -54,11 +54,12 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
     valid = np.array([text is not None for text in smiles], float)
     good = [text for text in smiles if text is not None]
     known = listed(known, "quality(known=)")
-    spelled = [_known(text) for text in known]
-    if None in spelled:
-        row = spelled.index(None)
-        raise ValueError(f"row {row}: known holds {quoted(known[row])}, which is no molecule: RDKit cannot read it")
-    known = set(spelled)
+    for row, text in enumerate(known):
+        try:
+            known[row] = _known(text)
+        except ValueError as error:
+            raise ValueError(f"row {row} of known: {error}") from None
+    known = set(known)
     result = {"n": len(smiles), "valid": bootstrap(valid), "size": bootstrap(sizes)}
     if good:
         # no bootstrap: resampling repeats molecules, and would call the repetitions of a fine model its own
@@ -77,8 +78,11 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
 
 
 @functools.lru_cache(maxsize=300_000)  # samples of several models are compared with the same molecules
-def _known(smiles: str) -> str | None:
-    return canonical(smiles, stereo=False)
+def _known(smiles: str) -> str:
+    text = canonical(smiles, stereo=False)
+    if text is None:
+        raise ValueError(f"{quoted(smiles)} is no molecule: RDKit cannot read it")
+    return text
 
 
 def _molecules(smiles: Iterable[str], taker: str) -> list[Chem.Mol]:

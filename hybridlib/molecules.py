@@ -279,9 +279,9 @@ def read(
 
 
 def _check_options(A: int, N: int | None, order: str):
-    if A not in range(1, len(ATOMS)):
+    if not isinstance(A, Integral) or A not in range(1, len(ATOMS)):
         raise ValueError(f"A is a number of atom types from 1 to {len(ATOMS) - 1}, got {A!r}")
-    if N is not None and not (isinstance(N, Integral) and N > 0):
+    if N is not None and not (isinstance(N, Integral) and not isinstance(N, bool) and N > 0):
         raise ValueError(f"N is a number of places, at least 1, got {N!r}")
     if order not in ("canonical", "given"):
         raise ValueError(f'order is {order!r}; choose "canonical" or "given"')
@@ -348,8 +348,9 @@ def _whole(text: str, salts: str) -> tuple[Chem.Mol, list[str]]:
         raise ValueError(f"is too long: at most {LONGEST:,} characters are read")
     if len(text.split()) > 1:
         raise ValueError("holds white space, which ends a string: what follows is a name, and `read` keeps it")
-    if odd := [character for character in text if not (character.isascii() and character.isprintable())]:
-        raise ValueError(f"is no molecule: it holds {odd[0]!a}, which is no character of SMILES")
+    if not (text.isascii() and text.isprintable()):
+        odd = next(character for character in text if not (character.isascii() and character.isprintable()))
+        raise ValueError(f"is no molecule: it holds {odd!a}, which is no character of SMILES")
     molecule = _parse(text)
     if molecule is None:
         raise ValueError("is no molecule: RDKit cannot read it" if text else "is no molecule: it is empty")

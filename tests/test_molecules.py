@@ -488,6 +488,8 @@ class TestReading:
         (["CCCC"], {"N": 3}, "'CCCC' has 4 heavy atoms; at most N = 3"),
         (["CC"], {"order": "random"}, "order is 'random'"),
         (["CC"], {"A": 18}, "A is a number of atom types from 1 to 17, got 18"),
+        (["CC"], {"A": 4.0}, "A is a number of atom types from 1 to 17, got 4.0"),
+        (["CC"], {"N": True}, "N is a number of places, at least 1, got True"),
         (["CC"], {"N": 0}, "N is a number of places, at least 1, got 0"),
         (5, {}, "takes a list of strings, got int 5"),
         (["C", "CCO -2.52"], {}, "row 1: 'CCO -2.52' holds white space"),
