@@ -654,14 +654,14 @@ def test_answers_and_samples_of_odd_types_have_a_verdict():
         def theta(self, x):
             return (self.changes[2] or (lambda t: t))(self.made.theta(x))
 
-    assert audit.audit(Odd(sample=torch.Tensor.bool)).ok
-    assert audit.audit(Odd(sample=lambda x: x.to(torch.uint8))).ok
+    assert audit(Odd(sample=torch.Tensor.bool)).ok
+    assert audit(Odd(sample=lambda x: x.to(torch.uint8))).ok
     for odd, told in [
         (Odd(log_prob=torch.Tensor.cfloat), "log_prob answers in complex numbers"),
         (Odd(theta=torch.Tensor.cfloat), "theta answers in complex numbers"),
         (Odd(sample=torch.Tensor.cfloat), "samples are complex"),
     ]:
-        report = audit.audit(odd)
+        report = audit(odd)
         assert not report.ok and told in repr(report)
-    seen = audit.audit(Odd(theta=lambda t: t > 0))
+    seen = audit(Odd(theta=lambda t: t > 0))
     assert "leaks" not in seen.convicted
