@@ -50,10 +50,9 @@ class Spline(Real):
     SMALLEST = 1e-3  # of widths and heights (as shares of the interval), and of slopes: no bin is ever singular
 
     def __init__(self, K: int = 8, *, reach: float = 4.0):
-        if (
-            not 2 <= K <= 500 or int(K) != K or not 0 < reach < math.inf
-        ):  # 500 of the smallest bins fill half of the interval
-            raise ValueError(f"a spline needs K = 2 to 500 bins, got {K}, and a positive, finite reach, got {reach}")
+        most = 500  # of the smallest bins fill half of the interval
+        if not 2 <= K <= most or int(K) != K or not 0 < reach < math.inf:
+            raise ValueError(f"a spline needs K = 2 to {most} bins, got {K}, and a positive, finite reach, got {reach}")
         self.K, self.P, self.reach = K, 3 * K - 1, reach
 
     def distribution(self, theta: Tensor, u: Tensor | None = None):
