@@ -10,6 +10,7 @@ BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb)
 THREADS ?= 1
 SHIFT ?= 1
+OUT ?= .
 # what is held back below the newest version, to be moved by hand together with a look at every number in the book
 HELD ?= torch==2.13.0
 # Values given on the command line reach the scripts as text, through the environment and in quotes; without this,
@@ -20,7 +21,8 @@ override HELD := $(value HELD)
 override THREADS := $(value THREADS)
 override SHIFT := $(value SHIFT)
 override FULL := $(value FULL)
-export URL CHAPTERS HELD THREADS SHIFT FULL
+override OUT := $(value OUT)
+export URL CHAPTERS HELD THREADS SHIFT FULL OUT
 
 # as many processes as there are cores, each with one thread unless THREADS says more; who is done takes from the others
 PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto --dist worksteal
@@ -81,7 +83,8 @@ colab-test: env
 	$(BIN)/python tools/colab_test.py $$CHAPTERS
 
 bench: env
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; \
+	$(BIN)/python $$script --output "$$OUT/$$(basename $$script .py).json" || exit 1; done
 
 clean:
 	rm -rf _build .venv .cache build dist *.egg-info

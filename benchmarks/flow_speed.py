@@ -1,6 +1,6 @@
 """How much faster a flow of 784 variables is inverted when each unit is computed once, and MAF beside IAF, in one run.
 
-    python benchmarks/flow_speed.py     # one thread, minutes; writes hybridlib/results/flow_speed.json
+    python benchmarks/flow_speed.py     # one thread, minutes; writes flow_speed.json
 
 Both inversions get the same noise and must agree to 1e-5. Rounds interleave everything that is compared, time is the
 CPU time of this process, and a ratio is formed within each round, so that a busy machine slows both alike.
@@ -13,12 +13,11 @@ from pathlib import Path
 import torch
 from _measure import head, ratio, seconds, table, write
 
-from hybridlib import flows, recipes
+from hybridlib import flows
 from hybridlib.autoregressive import Autoregressive
 from hybridlib.made import MADE
 
 D, HIDDEN = 784, {"one layer": (500,), "two layers": (500, 500)}
-RESULTS = recipes.RESULTS / "flow_speed.json"
 
 
 def inversion(hidden, n, rounds):
@@ -67,7 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--samples", type=int, default=1000, help="rows at once (default 1000)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the numbers go")
+    parser.add_argument("--output", type=Path, default=Path("flow_speed.json"), help="where the numbers go")
     args = parser.parse_args()
     torch.set_num_threads(1)
     result = head("flow_speed", rounds=args.rounds, samples=args.samples) | {

@@ -1,6 +1,6 @@
 """How long a training step and 1,000 samples of MADE take, beside other libraries, in one run.
 
-    python benchmarks/made_speed.py            # some minutes; writes hybridlib/results/made_speed.json
+    python benchmarks/made_speed.py            # some minutes; writes made_speed.json
 
 Training: the same step for all (zero_grad, loss, backward, Adam with PyTorch's defaults; 784 binary variables, hidden
 ReLU layers), at one and at two threads. The model as users get it, MADE's default with its direct connections and
@@ -33,13 +33,11 @@ import torch.nn.functional as F
 from _measure import draw, head, ratio, table, write
 from torch import nn
 
-from hybridlib import recipes
 from hybridlib.flows import maf
 from hybridlib.layers import Staircase, mlp
 from hybridlib.made import MADE
 
 D = 784
-RESULTS = recipes.RESULTS / "made_speed.json"
 THREADS = (1, 2)
 
 
@@ -275,7 +273,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=30, help="rounds of training steps (default 30)")
     parser.add_argument("--sampling-rounds", type=int, default=3, help="rounds of sampling (default 3)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the numbers go")
+    parser.add_argument("--output", type=Path, default=Path("made_speed.json"), help="where the numbers go")
     args = parser.parse_args()
 
     peers = {name: make for name, make in PEERS.items() if importlib.util.find_spec(name)}

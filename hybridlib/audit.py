@@ -222,9 +222,11 @@ def _not_samples(drawn, n, D, levels):
     """What is wrong with the form of n samples, or None. levels=None: real numbers."""
     if not isinstance(drawn, torch.Tensor) or drawn.shape != (n, D):
         return f"{n} samples of {D} variables came in {_described(drawn)}; ({n}, {D}) is due"
+    if drawn.is_complex():
+        return "samples are complex numbers"
     if levels is None:
         return None if drawn.isfinite().all() else "some samples are not finite"
-    values = drawn.unique()
+    values = drawn.double().unique()  # truth values are 0 and 1
     wrong = values[~((values >= 0) & (values < levels) & (values == values.floor()))].tolist()
     shown = ", ".join(f"{value:.4g}" for value in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
     return f"samples hold {shown}; the values are 0 .. {levels - 1}" if wrong else None
@@ -519,7 +521,9 @@ class _Subject:
             parts = [part if part.ndim == 3 else part[..., None] for part in answer]
             together = parts and all(part.ndim == 3 and part.shape[:2] == parts[0].shape[:2] for part in parts)
             answer = torch.cat(parts, -1) if together else None
-        return answer.cpu() if isinstance(answer, torch.Tensor) else None
+        if not isinstance(answer, torch.Tensor):
+            return None
+        return answer.cpu().float() if answer.dtype == torch.bool else answer.cpu()  # so that they can be subtracted
 
     def log_prob(self, x):
         return _here(self.calls["log_prob"](self.model, x.to(self.like), *self._given(len(x))))
@@ -732,6 +736,8 @@ def _ask_answers(report, subject, points, notes, rng):
                 raise ValueError(f"theta gave numbers for {inputs} variables where x has {D}; (B, {D}, P) is due")
         if numbers is None or numbers.shape[:2] != (n, D):
             refused["theta"] = f"theta answers in {_described(answer)}; a tensor (B, D) or (B, D, P) is due"
+        elif numbers.is_complex():
+            refused["theta"] = "theta answers in complex numbers; real ones are due"
         elif wrong := numbers.flatten(1).isnan().any(1).sum().item():
             refused["theta"] = f"theta is nan at {wrong} of {n} points"
         elif not isinstance(answer, torch.Tensor):
@@ -744,6 +750,8 @@ def _ask_answers(report, subject, points, notes, rng):
             refused["log_prob"] = (
                 f"log_prob answers in {_described(answer)} for {n} points; ({n},), one number each, is due"
             )
+        elif answer.is_complex():
+            refused["log_prob"] = "log_prob answers in complex numbers; real ones are due"
         elif wrong := (answer.isnan() | (answer == math.inf)).sum().item():
             refused["log_prob"] = f"log_prob is nan or infinite at {wrong} of {n} points"
     faults = [sentence for name, sentence in refused.items() if calls.pop(name, None)]

@@ -49,7 +49,10 @@ class Autoencoder(Described, nn.Module):
             raise ValueError(f"x has {len(x)} rows, what the encoder sees has {len(seen)}; they belong together")
         check_finite(x)
         check_finite(seen)
-        return (self._beside(x) - self(seen)).square().sum(-1)
+        found = self(seen)
+        if found.shape != x.shape:  # a single column would be compared with all
+            raise ValueError(f"the decoder gave {tuple(found.shape)} for x of shape {tuple(x.shape)}; make them agree")
+        return (self._beside(x) - found).square().sum(-1)
 
     def _beside(self, x: Tensor) -> Tensor:
         return beside(x, next(self.parameters(), x))

@@ -13,6 +13,8 @@ from .described import Described
 from .noise import draw
 from .outputs import Bernoulli, Output, beside, check_finite, check_rows
 
+MOST = 500_000_000  # weights, 2 GB: beyond that a call is a mistake more often than a wish
+
 
 def permutation(order, D: int) -> Tensor:
     """``order`` as a LongTensor (D,) on the CPU, or a ValueError that says what is wrong; None is the natural order."""
@@ -25,13 +27,25 @@ def permutation(order, D: int) -> Tensor:
 
 def check_context(model: nn.Module, n: int, context: Tensor | None) -> None:
     """Raise ValueError unless the context is what ``model.context`` asks for: None for 0, else (n, C), finite."""
+    _check_shape(model, n, context)
+    if context is not None:
+        check_finite(context, "numbers of the context")
+
+
+def _check_shape(model: nn.Module, n: int, context: Tensor | None) -> None:
     C = model.context
-    if (context is not None) != (C > 0) or (C > 0 and getattr(context, "shape", None) != (n, C)):
+    if (context is not None) != (C > 0) or (C > 0 and (not isinstance(context, Tensor) or context.shape != (n, C))):
         got = "none" if context is None else f"shape {tuple(getattr(context, 'shape', ()))} of {type(context).__name__}"
         needs = f"a context of shape ({n}, {C})" if C else "no context"
         raise ValueError(f"this {type(model).__name__} needs {needs}, got {got}")
-    if context is not None:
-        check_finite(context, "numbers of the context")
+    if context is not None and context.is_complex():
+        raise ValueError(f"the context needs real numbers, got {context.dtype}; take real and imaginary parts")
+
+
+def check_size(weights: int, remedy: str) -> None:
+    """Raise ValueError for a network of more weights than anybody means to ask for."""
+    if weights > MOST:
+        raise ValueError(f"this network would have {weights:,} weights, more than {MOST:,}; {remedy}")
 
 
 def sampling(method):
@@ -65,9 +79,13 @@ class Autoregressive(Described, nn.Module):
         super().__init__()
         if D < 1 or context < 0:
             raise ValueError(f"a model needs at least one variable and no negative context, got D = {D}, {context}")
+        if isinstance(output, type) or not hasattr(output or Bernoulli, "P"):
+            raise ValueError(f"output is {output!r}; it must be an object such as Bernoulli() or Categorical(3)")
         self.D, self.context = D, context
         self.output = Bernoulli() if output is None else output
         orders = [orders] if orders is None or torch.as_tensor(orders).dim() < 2 else list(torch.as_tensor(orders))
+        if not orders:
+            raise ValueError(f"orders of shape (0, {D}) are none; give at least one, or None for the natural order")
         self.register_buffer("orders", torch.stack([permutation(order, D) for order in orders]))
 
     @property
@@ -119,7 +137,12 @@ class Autoregressive(Described, nn.Module):
         return draw(torch.rand, (n, self.D), like=next(self.parameters()), generator=generator)
 
     def placed(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """x and context on the device of the weights, in their precision or float32: whole numbers stay whole."""
+        """x and context on the device of the weights, in their precision or float32: whole numbers stay whole.
+
+        ValueError on wrong shapes.
+        """
+        check_rows(x, self.D, type(self).__name__)
+        _check_shape(self, len(x), context)
         weight = next(self.parameters())
         return beside(x, weight), None if context is None else beside(context, weight)
 
@@ -128,7 +151,7 @@ class Autoregressive(Described, nn.Module):
 
     def _checked(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x and context, `placed`, after checking shapes and values."""
-        check_rows(x, self.D, type(self).__name__)
+        check_rows(x, self.D, type(self).__name__)  # now, for what is no table has no values to look at
         check_context(self, len(x), context)
         self.output.check(x)
         return self.placed(x, context)

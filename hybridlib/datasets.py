@@ -18,6 +18,7 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -175,6 +176,8 @@ class Alphabet:
         """
         if isinstance(strings, str):
             raise ValueError(f"encode takes a list of strings, got the string {strings[:60]!r}; write [...] around it")
+        if isinstance(strings, bytes) or not isinstance(strings, Iterable) or getattr(strings, "ndim", 1) == 0:
+            raise ValueError(f"encode takes a list of strings, got {type(strings).__name__} {strings!r:.60}")
         strings = list(strings)
         codes = np.zeros((len(strings), T), np.float32)
         for row, string in enumerate(strings):

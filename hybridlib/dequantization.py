@@ -33,6 +33,12 @@ def _width(w: float) -> float:
     return float(w)
 
 
+def _levels(levels: int) -> int:
+    if levels < 2 or levels != int(levels):
+        raise ValueError(f"discrete data have a whole number of levels, at least 2, got {levels}")
+    return int(levels)
+
+
 class UniformDequantizer(Described, nn.Module):
     """q(v | x) uniform on [x, x + w)^D: log q = -D log w."""
 
@@ -54,7 +60,7 @@ class VariationalDequantizer(Described, nn.Module):
 
     def __init__(self, D: int, levels: int, *, flow: Flow | None = None, w: float = 1.0):
         super().__init__()
-        self.flow, self.levels, self.w = flow or iaf(D, 2, (64,), context=D), levels, _width(w)
+        self.flow, self.levels, self.w = flow or iaf(D, 2, (64,), context=D), _levels(levels), _width(w)
         if (self.flow.D, self.flow.context) != (D, D):
             raise ValueError(
                 f"the noise of D = {D} variables needs a flow of {D} variables with context={D}, "
@@ -82,9 +88,7 @@ class Dequantized(Described, nn.Module):
 
     def __init__(self, density: nn.Module, levels: int, dequantizer: nn.Module | None = None):
         super().__init__()
-        if levels < 2 or levels != int(levels):
-            raise ValueError(f"discrete data have a whole number of levels, at least 2, got {levels}")
-        self.density, self.levels, self.D = density, int(levels), density.D
+        self.density, self.levels, self.D = density, _levels(levels), density.D
         self.dequantizer = UniformDequantizer() if dequantizer is None else dequantizer
 
     def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
@@ -95,14 +99,16 @@ class Dequantized(Described, nn.Module):
 
     def importance_bound(self, x: Tensor, K: int, *, generator: torch.Generator | None = None) -> Tensor:
         """log 1/K sum_k p(v_k) / q(v_k | x): (B, D) -> (B,), nats. Its mean is at most log P(x) and rises with K."""
-        if K < 1:
-            raise ValueError(f"a bound needs at least one sample, got K = {K}")
+        if K < 1 or int(K) != K:
+            raise ValueError(f"a bound needs a whole number of samples, at least one, got K = {K}")
         return torch.stack([self.elbo(x, generator=generator) for _ in range(K)]).logsumexp(0) - math.log(K)
 
     def log_prob_on_grid(self, x: Tensor, *, points: int = 100) -> Tensor:
         """log P(x) by the midpoint rule over each cell: (B, D) -> (B,), nats. For D = 1 or 2, else ValueError."""
         if self.D > 2:
             raise ValueError(f"a grid in D = {self.D} dimensions has too many points; use importance_bound")
+        if points < 1:
+            raise ValueError(f"the midpoint rule needs at least one point, got {points}")
         x, w = self._checked(x), self.dequantizer.w
         line = w * (torch.arange(points, dtype=x.dtype, device=x.device) + 0.5) / points
         grid = torch.cartesian_prod(*[line] * self.D).view(-1, self.D)
@@ -189,6 +195,8 @@ class Argmax(Categorical):
 
     def __init__(self, K: int, *, spread: float = 1.1, points: int = 128):
         super().__init__(K)
+        if not 0 < spread < math.inf or points < 2:
+            raise ValueError(f"Argmax needs a positive spread and at least two points, got {spread} and {points}")
         self.P, self.spread, self.points = 2 * K, spread, points
 
     def distribution(self, theta: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0) -> ArgmaxNormal:

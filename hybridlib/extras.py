@@ -33,3 +33,8 @@ def optional(needed_by: str):
         if error.name not in EXTRAS:  # a package that is there, and lacks one of its own needs
             raise
         raise missing(error.name, needed_by) from None
+    except ImportError as error:
+        if "shared object" not in str(error):  # a wheel that is there, and finds no library of the system
+            raise
+        remedy = "RDKit draws with libXrender and libXext; on Debian and Ubuntu: apt-get install libxrender1 libxext6"
+        raise ImportError(f"{needed_by} needs a library of the system: {error}. {remedy}") from None

@@ -21,7 +21,7 @@ from .described import Described
 from .layers import mlp
 from .made import MADE
 from .noise import draw
-from .outputs import Normal, Real, beside, check_finite, check_rows, precise, through
+from .outputs import Normal, Real, beside, check_finite, check_rows, precise, through, values
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -50,8 +50,9 @@ class Spline(Real):
     SMALLEST = 1e-3  # of widths and heights (as shares of the interval), and of slopes: no bin is ever singular
 
     def __init__(self, K: int = 8, *, reach: float = 4.0):
-        if not 2 <= K <= 500 or not 0 < reach < math.inf:  # 500 of the smallest bins fill half of the interval
-            raise ValueError(f"a spline needs K = 2 to 500 bins, got {K}, and a positive, finite reach, got {reach}")
+        most = 500  # of the smallest bins fill half of the interval
+        if not 2 <= K <= most or int(K) != K or not 0 < reach < math.inf:
+            raise ValueError(f"a spline needs K = 2 to {most} bins, got {K}, and a positive, finite reach, got {reach}")
         self.K, self.P, self.reach = K, 3 * K - 1, reach
 
     def distribution(self, theta: Tensor, u: Tensor | None = None):
@@ -88,7 +89,7 @@ class Spline(Real):
 
     def warn_outside(self, x: Tensor) -> None:
         """Warn of variables (columns of x) that lie outside in all of many rows: nothing there can be learned."""
-        outside = (x.abs() >= self.reach).all(0)
+        outside = (values(x.detach()).abs() >= self.reach).all(0)
         if len(x) >= 10 and outside.any():  # few rows may lie there by chance
             warnings.warn(
                 f"variable {int(outside.int().argmax())} lies outside [-{self.reach:g}, {self.reach:g}] in every row, "
@@ -187,11 +188,15 @@ class Linear(Described, nn.Module):
             raise ValueError(f"W must be square and finite, got shape {tuple(W.shape)}")
         if torch.linalg.matrix_rank(W) < len(W):
             raise ValueError(f"W is singular (singular values {torch.linalg.svdvals(W).tolist()}): nothing inverts it")
+        shift = torch.zeros(len(W)) if shift is None else torch.as_tensor(shift).to(W)
+        if shift.shape != W.shape[:1] or not torch.isfinite(shift).all():
+            raise ValueError(f"the shift must be finite, of shape ({len(W)},), got shape {tuple(shift.shape)}")
         self.register_buffer("W", W)
-        self.register_buffer("shift", torch.zeros(len(W)) if shift is None else torch.as_tensor(shift).to(W))
+        self.register_buffer("shift", shift)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D), log |det W| (B,)."""
+        check_rows(x, len(self.W), "Linear")
         W, shift = precise(self.W), precise(self.shift)
         with torch.autocast(W.device.type, enabled=False):  # a part of the density, not of a network
             return beside(x, W) @ W.t() + shift, torch.linalg.slogdet(W).logabsdet.expand(len(x))
@@ -215,9 +220,11 @@ class Logit(Described, nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D), log |det dz/dx| (B,). ValueError outside the interval."""
         y = self.a + (1 - 2 * self.a) * x
-        if not ((y > 0) & (y < 1)).all():
+        inside = values((y > 0) & (y < 1))
+        if not inside.all():
+            found = values(x.detach())
             raise ValueError(
-                f"Logit needs values inside (0, 1), found {x.min().item():g} to {x.max().item():g}; "
+                f"Logit needs values inside (0, 1), found {found.min().item():g} to {found.max().item():g}; "
                 "divide by the levels"
             )
         return y.logit(), (math.log(1 - 2 * self.a) - y.log() - (-y).log1p()).sum(-1)
@@ -264,6 +271,7 @@ class Flow(Described, nn.Module):
         """x (B, D) -> noise z (B, D), log |det dz/dx| (B,)."""
         if self.training and torch.is_grad_enabled() and len(self.transforms):
             first = self.transforms[0]  # which meets the data themselves
+            first = first.transform if isinstance(first, Inverse) else first
             bend = first.conditioner.output if isinstance(first, AutoregressiveFlow) else getattr(first, "bend", None)
             if isinstance(bend, Spline) and isinstance(x, Tensor):
                 bend.warn_outside(x)
@@ -326,6 +334,7 @@ def maf(
     order the next can in the other. It starts as the identity.
     """
     natural = torch.arange(D)
+    _check_layers(layers)
     parts = []
     for layer in range(layers):
         order = natural.flip(0) if reverse and layer % 2 else natural
@@ -353,6 +362,7 @@ def realnvp(
     """Coupling layers that let the even and the odd variables pass in turn: fast in both directions."""
     if D < 2:
         raise ValueError(f"coupling needs at least two variables, got D = {D}; use maf")
+    _check_layers(layers)
     bend, parts = bend or Affine(), []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -363,6 +373,11 @@ def realnvp(
             _silence(network[-1])
             parts.append(Coupling(passes, network, bend=bend))
     return Flow(D, parts, context=context)
+
+
+def _check_layers(layers: int) -> None:
+    if layers < 0:
+        raise ValueError(f"a flow has no negative number of layers, got {layers}")
 
 
 @torch.no_grad()

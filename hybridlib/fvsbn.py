@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .autoregressive import Autoregressive
+from .autoregressive import Autoregressive, check_size
 from .outputs import Bernoulli
 
 
@@ -16,6 +16,7 @@ class FVSBN(Autoregressive):
 
     def __init__(self, D: int):
         super().__init__(D, output=Bernoulli())
+        check_size(D * D, f"D = {D} variables see one another; take a convolution (PixelCNN)")
         self.weight = nn.Parameter(torch.zeros(D, D))  # zero is safe here: the loss is convex
         self.bias = nn.Parameter(torch.zeros(D))
 

@@ -11,6 +11,7 @@ The decisions on a molecule in breadth-first order, atoms i = 0, 1, ..., n - 1:
 
 import math
 from functools import partial
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -82,8 +83,9 @@ class GraphAF(Described, nn.Module):
 
     def _distribution(self, output, theta: Tensor, allowed: Tensor, temperature: float):
         """The choice that theta (T, P) means where only some outcomes (T, K) are allowed."""
-        if not 0 < temperature < math.inf:
-            raise ValueError(f"temperature is {temperature}; it must be positive and finite")
+        number = isinstance(temperature, Real) or (isinstance(temperature, Tensor) and not temperature.ndim)
+        if not (number and 1e-30 <= temperature <= 1e30):  # beyond, float32 has 0 and infinity alone
+            raise ValueError(f"temperature is {temperature!r}; it must be positive and finite, from 1e-30 to 1e30")
         if self.reading == "categorical":
             logits = (precise(theta) / temperature).masked_fill(~allowed, -math.inf)
             return distributions.Categorical(logits=logits.log_softmax(-1), validate_args=False)
@@ -225,8 +227,8 @@ class GraphAF(Described, nn.Module):
         """The graph without unused places, after checking that this model could draw it."""
         place = self.size.weight.device
         graph = Graph(graph.atoms.to(place), graph.bonds.to(place))
-        if not len(graph):
-            raise ValueError("the batch holds no molecules")
+        if not graph.atoms.numel():
+            raise ValueError("the batch holds no molecules, or no places for their atoms")
         _refuse(graph, graph.faults(self.A))
         graph = Graph(graph.atoms.long(), graph.bonds.long())
         n = graph.sizes

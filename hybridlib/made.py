@@ -10,13 +10,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .autoregressive import Autoregressive, permutation, sampling
+from .autoregressive import Autoregressive, check_size, permutation, sampling
 from .described import Described
 from .layers import MaskedLinear, Staircase, mask
 from .noise import choose, shuffle
-from .outputs import Output, check_rows
-
-MOST = 500_000_000  # weights, 2 GB: beyond that a call is a mistake more often than a wish
+from .outputs import Output, Real, check_rows
 
 
 def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
@@ -34,7 +32,9 @@ def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
 
 
 def random_orders(M: int, D: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """M random orders (M, D) of D variables."""
+    """M random orders (M, D) of D variables. ValueError for fewer than one of either."""
+    if M < 1 or D < 1:
+        raise ValueError(f"random orders need at least one order and one variable, got M = {M}, D = {D}")
     return torch.stack([shuffle(D, generator=generator) for _ in range(M)])
 
 
@@ -62,17 +62,16 @@ class MaskedMLP(nn.Module):
         super().__init__()
         if residual and len(set(hidden)) > 1:
             raise ValueError(f"residual connections need hidden layers of one size, got {tuple(hidden)}")
+        sizes = [context + D * width, *hidden, D * P]
+        check_size(
+            sum(a * b for a, b in itertools.pairwise(sizes)) + (sizes[0] * sizes[-1] if direct and hidden else 0),
+            f"D = {D} variables enter as {width} numbers and leave as {P} each; take direct=False, fewer hidden units, "
+            "or outputs with fewer numbers (LogisticMixture for grey levels), or a convolution (PixelCNN)",
+        )
         self.D, self.P, self.width, self.context, self.residual = D, P, width, context, residual
         self.any_order = any_order
         self.natural = [torch.arange(1, D + 1)] + [evenly_spaced_degrees(H, D, context=context > 0) for H in hidden]
         inputs, *hiddens, outputs = self.unit_degrees(self.natural)
-        pairs = [*itertools.pairwise([inputs, *hiddens, outputs]), *([(inputs, outputs)] if direct else [])]
-        if (weights := sum(len(a) * len(b) for a, b in pairs)) > MOST:
-            raise ValueError(
-                f"this network would have {weights:,} weights, more than {MOST:,}: D = {D} variables enter as {width} "
-                f"numbers and leave as {P} each; take direct=False, fewer hidden units, or outputs with fewer numbers "
-                "(LogisticMixture for grey levels), or a convolution (PixelCNN)"
-            )
         layer = MaskedLinear if any_order else Staircase
         self.hidden = nn.ModuleList(
             layer(a, b, strict=False) for a, b in zip([inputs, *hiddens], hiddens, strict=False)
@@ -344,6 +343,14 @@ class Pool(Autoregressive):
         first = models[0]
         if len(first.orders) > 1 or any(not torch.equal(model.orders, first.orders) for model in models):
             raise ValueError("only models of one and the same order can be pooled, these differ; use Mixture instead")
+        kinds = {(type(model.output), model.output.P, model.context) for model in models}
+        if len(kinds) > 1:
+            told = ", ".join(
+                f"{kind.__name__} of {P} numbers with context={C}" for kind, P, C in sorted(kinds, key=str)
+            )
+            raise ValueError(f"only models of one output and one context can be pooled, got {told}")
+        if not 0 < sharpness < math.inf:
+            raise ValueError(f"sharpness is {sharpness}; it must be positive and finite")
         super().__init__(first.D, output=first.output, orders=first.order, context=first.context)
         self.models = nn.ModuleList(models)
         self.sharpness = sharpness
@@ -363,6 +370,10 @@ class Mixture(Described, nn.Module):
             raise ValueError("a mixture needs at least one model, got none")
         if len({model.D for model in self.models}) != 1:
             raise ValueError(f"a mixture needs models of one size, got D = {[model.D for model in self.models]}")
+        outputs = [model.output for model in self.models if hasattr(model, "output")]
+        if len({isinstance(output, Real) for output in outputs}) > 1:
+            names = ", ".join(type(output).__name__ for output in outputs)
+            raise ValueError(f"a mixture cannot add densities to probabilities, got outputs {names}")
         self.D = self.models[0].D
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:

@@ -53,7 +53,13 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
         raise ValueError(f"nothing to measure: none of the {len(smiles):,} molecules has an atom")
     valid = np.array([text is not None for text in smiles], float)
     good = [text for text in smiles if text is not None]
-    known = {_known(text) for text in listed(known, "quality(known=)")}
+    known = listed(known, "quality(known=)")
+    for row, text in enumerate(known):
+        try:
+            known[row] = _known(text)
+        except ValueError as error:
+            raise ValueError(f"row {row} of known: {error}") from None
+    known = set(known)
     result = {"n": len(smiles), "valid": bootstrap(valid), "size": bootstrap(sizes)}
     if good:
         # no bootstrap: resampling repeats molecules, and would call the repetitions of a fine model its own
@@ -75,7 +81,7 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
 def _known(smiles: str) -> str:
     text = canonical(smiles, stereo=False)
     if text is None:
-        raise ValueError(f"known holds {quoted(smiles)}, which is no molecule: RDKit cannot read it")
+        raise ValueError(f"{quoted(smiles)} is no molecule: RDKit cannot read it")
     return text
 
 

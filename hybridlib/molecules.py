@@ -88,7 +88,7 @@ def listed(strings: Iterable[str], taker: str) -> list[str]:
     if isinstance(strings, str):
         text = quoted(strings)
         raise ValueError(f"{taker} takes a list of strings, got the string {text}; write [...] around it")
-    if not isinstance(strings, Iterable):
+    if isinstance(strings, bytes) or not isinstance(strings, Iterable) or getattr(strings, "ndim", 1) == 0:
         raise ValueError(f"{taker} takes a list of strings, got {type(strings).__name__} {quoted(strings)}")
     rows = []
     for row, text in enumerate(strings):
@@ -141,6 +141,11 @@ class Graph:
 
     atoms: Tensor
     bonds: Tensor
+
+    def __post_init__(self):
+        for name, codes in (("atoms", self.atoms), ("bonds", self.bonds)):
+            if not isinstance(codes, Tensor):
+                raise ValueError(f"the {name} of a Graph are a tensor, got {type(codes).__name__}: use torch.as_tensor")
 
     def __len__(self):
         return len(self.atoms)
@@ -274,9 +279,9 @@ def read(
 
 
 def _check_options(A: int, N: int | None, order: str):
-    if A not in range(1, len(ATOMS)):
+    if not isinstance(A, Integral) or A not in range(1, len(ATOMS)):
         raise ValueError(f"A is a number of atom types from 1 to {len(ATOMS) - 1}, got {A!r}")
-    if N is not None and not (isinstance(N, Integral) and N > 0):
+    if N is not None and not (isinstance(N, Integral) and not isinstance(N, bool) and N > 0):
         raise ValueError(f"N is a number of places, at least 1, got {N!r}")
     if order not in ("canonical", "given"):
         raise ValueError(f'order is {order!r}; choose "canonical" or "given"')
@@ -343,6 +348,9 @@ def _whole(text: str, salts: str) -> tuple[Chem.Mol, list[str]]:
         raise ValueError(f"is too long: at most {LONGEST:,} characters are read")
     if len(text.split()) > 1:
         raise ValueError("holds white space, which ends a string: what follows is a name, and `read` keeps it")
+    if not (text.isascii() and text.isprintable()):
+        odd = next(character for character in text if not (character.isascii() and character.isprintable()))
+        raise ValueError(f"is no molecule: it holds {odd!a}, which is no character of SMILES")
     molecule = _parse(text)
     if molecule is None:
         raise ValueError("is no molecule: RDKit cannot read it" if text else "is no molecule: it is empty")
@@ -578,16 +586,14 @@ def _same(graph: Graph) -> Iterator[np.ndarray]:
 
 def _all_bfs_orders(near: list[set[int]], n: int) -> Iterator[list[int]]:
     """Every breadth-first order of a connected graph, given as the neighbours of each atom."""
-
-    def grow(order, place):
+    begun = [([start], 0) for start in reversed(range(n))]  # a stack: a chain is longer than calls may nest
+    while begun:
+        order, place = begun.pop()
         if len(order) == n:
             yield order
-            return
-        for block in itertools.permutations(near[order[place]] - set(order)):
-            yield from grow(order + list(block), place + 1)
-
-    for start in range(n):
-        yield from grow([start], 0)
+        else:
+            blocks = itertools.permutations(near[order[place]] - set(order))
+            begun += reversed([(order + list(block), place + 1) for block in blocks])
 
 
 def bandwidth(graph: Graph) -> Tensor:

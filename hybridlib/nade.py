@@ -7,7 +7,7 @@ Chapter 2 builds it.
 import torch
 from torch import Tensor, nn
 
-from .autoregressive import Autoregressive, sampling
+from .autoregressive import Autoregressive, check_size, sampling
 
 ROOM = 2**24  # numbers held at once: 64 MB in float32
 
@@ -25,6 +25,7 @@ class NADE(Autoregressive):
             raise ValueError(f"NADE has one order, got {len(self.orders)}; MADE takes several")
         if H < 1:
             raise ValueError(f"NADE needs at least one hidden unit, got H = {H}")
+        check_size(2 * D * H, "take fewer hidden units")
         generator = torch.Generator().manual_seed(seed)
         # a sum of up to D terms: small enough that no unit starts saturated
         self.W = nn.Parameter(torch.randn(D, H, generator=generator) / D**0.5)

@@ -1,5 +1,7 @@
 """Random numbers drawn where their generator lives, so that one seed gives the same samples on every device."""
 
+import operator
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,7 @@ def draw(kind, shape, *, like: Tensor, generator: torch.Generator | None = None)
     """``kind`` (torch.rand or torch.randn) of some shape, on the device of ``like``, in its precision or float32.
 
     Never coarser than float32: a uniform of 8 bits would draw what is rare far too often. ValueError for a negative
-    number of samples.
+    number of samples, or one that is not whole.
     """
     where = like.device if generator is None else generator.device
     dtype = torch.promote_types(like.dtype, torch.float32)
@@ -30,6 +32,12 @@ def _home(generator: torch.Generator | None) -> torch.device | str:
 
 
 def _counts(shape) -> tuple[int, ...]:
-    if min(shape, default=0) < 0:
-        raise ValueError(f"the number of samples must not be negative, got {min(shape)}")
-    return tuple(shape)
+    try:
+        counts = tuple(map(operator.index, shape))
+    except TypeError:
+        raise ValueError(f"the number of samples must be a whole number, got {shape[0]!r}") from None
+    if isinstance(shape[0], bool):
+        raise ValueError(f"the number of samples must be a whole number, got {shape[0]}")
+    if min(counts) < 0:
+        raise ValueError(f"the number of samples must not be negative, got {min(counts)}")
+    return counts

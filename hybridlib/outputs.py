@@ -29,6 +29,11 @@ def through(network: nn.Module, x: Tensor) -> Tensor:
     return precise(network(x.to(next(network.parameters(), x).dtype)))
 
 
+def values(x: Tensor) -> Tensor:
+    """x to look at: what a transform of torch.func has wrapped, such as a batch of vmap, as the tensor that it is."""
+    return getattr(torch.func, "debug_unwrap", lambda x: x)(x)  # torch has it since 2.7; before, vmap cannot be asked
+
+
 def outcome(p: Tensor, u: Tensor) -> Tensor:
     """Inverse transform: p (..., K), u (...) -> the first of K outcomes whose cumulative probability exceeds u."""
     cumulative = p.cumsum(-1)
@@ -58,6 +63,7 @@ class Bernoulli(Described):
 
     def check(self, x: Tensor) -> None:
         """Raise ValueError unless every entry is 0 or 1 (NaN and infinity are neither)."""
+        x = values(x)
         good = (x == 0) | (x == 1)
         if not good.all():
             bad = x[~good][0].item()
@@ -66,7 +72,7 @@ class Bernoulli(Described):
 
 def check_whole(x: Tensor, K: int, owner: str, remedy: str) -> None:
     """Raise ValueError, "`owner` whole numbers ...; `remedy`", unless every entry is one of 0..K-1 (NaN is none)."""
-    x = x if x.is_floating_point() else x.long()  # in 8 bits, K = 256 would be 0
+    x = values(x if x.is_floating_point() else x.long())  # in 8 bits, K = 256 would be 0
     good = (x >= 0) & (x < K) & (x == x.round())
     if not good.all():
         raise ValueError(f"{owner} whole numbers 0..{K - 1}, found {x[~good][0].item():g}; {remedy}")
@@ -85,7 +91,7 @@ def check_rows(x: Tensor, D: int | None, owner: str) -> None:
 
 def check_finite(x: Tensor, what: str = "data", remedy: str = "remove them") -> None:
     """Raise ValueError on NaN and infinities."""
-    bad = (~torch.isfinite(x)).sum().item()
+    bad = (~torch.isfinite(values(x))).sum().item()
     if bad:
         raise ValueError(f"the {what} hold {bad} NaN or infinite entries; {remedy}")
 
@@ -94,8 +100,8 @@ class Categorical(Described):
     """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
 
     def __init__(self, K: int):
-        if K < 2:
-            raise ValueError(f"Categorical needs at least K = 2 categories, got {K}")
+        if K < 2 or int(K) != K:
+            raise ValueError(f"Categorical needs a whole number of categories, at least K = 2, got {K}")
         self.P = self.width = K
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
@@ -198,8 +204,10 @@ class LogisticMixture(Real):
     """
 
     def __init__(self, K: int, *, unit: float = 1.0):
-        if K < 1 or not 0 < unit < math.inf:
-            raise ValueError(f"LogisticMixture needs at least K = 1 component and a positive unit, got {K}, {unit}")
+        if K < 1 or int(K) != K or not 0 < unit < math.inf:
+            raise ValueError(
+                f"LogisticMixture needs at least K = 1 component, a whole number, and a positive unit, got {K}, {unit}"
+            )
         self.K, self.P, self.unit = K, 3 * K, unit
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Logistic]:

@@ -51,8 +51,8 @@ class PixelCNN(Autoregressive):
     ):
         if len(shape) != 2:
             raise ValueError(f"a page has height and width, got shape {tuple(shape)}")
-        if layers < 1:
-            raise ValueError(f"PixelCNN needs at least one layer, got {layers}")
+        if layers < 1 or channels < 1:
+            raise ValueError(f"PixelCNN needs at least one layer and one channel, got {layers} and {channels}")
         super().__init__(shape[0] * shape[1], output=output)
         self.shape, C = tuple(shape), channels
         with torch.random.fork_rng(devices=[]):

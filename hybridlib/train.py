@@ -31,7 +31,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from tqdm.auto import tqdm
 
 from . import __version__
@@ -98,15 +98,16 @@ def fit(
     - seed: decides the order of the rows and what the model draws (dropout). Global random states are left alone.
     - checkpoint: a file, written after every epoch. Where it exists and `resume` is true, training goes on after the
       last finished epoch, on a CPU to the same bits as if it had never stopped. Ctrl-C costs at most one epoch. A file
-      of another model, data set, loss (known by its code), batch size or option is refused, and so are other epochs
-      under a schedule. Of a DataLoader whose data are not tensors, only their length is known.
+      of another model, data set, loss or validation (known by their code), batch size, option or set of frozen weights
+      is refused, and so are other epochs under a schedule. Of a DataLoader whose data are not tensors, only their
+      length is known.
     - progress: False hides the bar, and so does the environment variable TQDM_DISABLE=1.
 
     History holds epoch (from 1), loss (mean over the steps), valid (or None), seconds. The model ends on the device, in
     eval mode. Raises ValueError for a loss, validation or weights that are not finite (the checkpoint then still holds
     the last good epoch), and for a checkpoint that is damaged or belongs to another training.
     """
-    _check_arguments(model, optimizer, schedule, epochs)
+    _check_arguments(model, optimizer, schedule, ema, validate, epochs)
     accelerator = _accelerator()
     if not isinstance(batches, DataLoader):
         batches = _tensors(batches)
@@ -121,10 +122,12 @@ def fit(
     # The fused Adam computes the same with a quarter of the passes through memory; the plain one takes half of a step.
     optimizer = (optimizer or partial(torch.optim.Adam, fused=True))(model.parameters(), lr=lr)
     history, best = [], {}
-    settings = {"lr": lr, "schedule": schedule, "ema": ema, "seed": seed, "steps": steps, "validate": bool(validate)}
+    settings = {"lr": lr, "schedule": schedule, "ema": ema, "seed": seed, "steps": steps}
     settings.update(_options(optimizer))
     if checkpoint:
         settings.update(_data(batches, batch_size), loss=source(loss), epochs=epochs if schedule else None)
+        settings["validate"] = source(validate) if validate else None
+        settings["frozen"] = [name for name, p in model.named_parameters() if not p.requires_grad]
         _sweep(checkpoint)
         if resume and Path(checkpoint).exists():
             history, best = _resume(checkpoint, settings, model, average, optimizer)
@@ -182,6 +185,7 @@ def evaluate(model, x, f=None, *, batch_size=1000):
     x is a tensor (n, ...), a tuple of tensors, on any device, or a DataLoader; f is the log-likelihood in nats,
     model.log_prob, unless given. Answers of low precision become float32.
     """
+    _check_batch_size(batch_size)
     f = f or (lambda model, *x: model.log_prob(*x))
     batches = map(_tensors, x) if isinstance(x, DataLoader) else zip(*(t.split(batch_size) for t in _tensors(x)))
     own, training, values = next(itertools.chain(model.parameters(), model.buffers()), None), model.training, []
@@ -209,7 +213,7 @@ def save(model, path, **meta):
 
 
 def load(model, path=None):
-    """load(path) -> the model that a file of `save` holds. load(model, path): its weights into this model -> meta.
+    """With a path alone, the model that a file of `save` holds; with a model and a path, its weights into that -> meta.
 
     Both end in eval mode. A model is built from a file if its classes are those of hybridlib, or plain layers of torch;
     any other must be given. A given model must be of the class, the arguments (but for seeds) and the precision of the
@@ -238,7 +242,14 @@ def device():
     return _accelerator().device
 
 
-def _check_arguments(model, optimizer, schedule, epochs):
+def _check_arguments(model, optimizer, schedule, ema, validate, epochs):
+    if not isinstance(model, torch.nn.Module):
+        name = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise ValueError(f"{name} is no model; fit trains an object that is a torch.nn.Module, e.g. MADE(784)")
+    if ema is not None and not 0 <= ema < 1:
+        raise ValueError(f"ema is {ema}; it is a decay, at least 0 and below 1, or None")
+    if validate is not None and not callable(validate):
+        raise ValueError(f"validate is a {type(validate).__name__}, not a function of the model")
     if schedule not in (None, "cosine"):
         raise ValueError(f'schedule is {schedule!r}; choose None or "cosine"')
     if not isinstance(epochs, (int, np.integer)) or epochs < 0:
@@ -255,6 +266,11 @@ def _check_arguments(model, optimizer, schedule, epochs):
             if count
             else f"nothing can be trained: this {name} has no parameters"
         )
+
+
+def _check_batch_size(batch_size):
+    if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be a whole number, at least 1")
 
 
 class _Objective(torch.nn.Module):
@@ -302,8 +318,7 @@ def _feed(batches, batch_size, seed, accelerator):
 
         return steps, feed
 
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be a whole number, at least 1")
+    _check_batch_size(batch_size)
     # A DataLoader would collect a batch row by row; indexing by a permutation costs next to nothing.
     tensors = [t.to(accelerator.device) for t in batches]
 
@@ -339,10 +354,12 @@ def _data(batches, batch_size):
     """What identifies the data of a training. Of a DataLoader that is not made of tensors, its length must do."""
     if not isinstance(batches, DataLoader):
         return {"batch_size": batch_size, "data": fingerprint(*batches)}
-    data = batches.dataset
+    data, rows = batches.dataset, ()
+    if isinstance(data, Subset):
+        data, rows = data.dataset, (torch.as_tensor(data.indices),)
     tensors = data.tensors if isinstance(data, TensorDataset) else [data] if isinstance(data, torch.Tensor) else []
     length = len(data) if hasattr(data, "__len__") else "unknown"
-    told = fingerprint(*tensors) if tensors else f"{type(data).__qualname__} of length {length}"
+    told = fingerprint(*tensors, *rows) if tensors else f"{type(data).__qualname__} of length {length}"
     return {"batch_size": batches.batch_size, "data": f"{told}, {type(batches.sampler).__name__}"}
 
 

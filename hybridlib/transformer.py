@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .autoregressive import Autoregressive, sampling
+from .autoregressive import Autoregressive, check_size, sampling
 from .described import Described
 from .outputs import Bernoulli, Categorical, check_rows, precise
 
@@ -65,10 +65,18 @@ class Transformer(Autoregressive):
         seed: int = 0,
     ):
         super().__init__(T, output=Categorical(K))
+        if min(width, layers, heads) < 1:
+            raise ValueError(
+                f"a Transformer needs width, layers and heads of at least 1, got {width}, {layers} and {heads}"
+            )
         if width % heads:
             raise ValueError(f"width {width} cannot be shared by {heads} heads; take a multiple of the number of heads")
         if end is not None and not 0 <= end < K:
             raise ValueError(f"end = {end} is none of the symbols 0..{K - 1}")
+        check_size(
+            (T + 2 * K + 1 + 12 * layers * width) * width,
+            f"T = {T} steps and K = {K} symbols have {width} numbers each; take fewer of any, or fewer layers",
+        )
         self.T, self.K, self.heads, self.end = T, K, heads, end
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

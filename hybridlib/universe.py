@@ -126,7 +126,12 @@ def log_prob(model, smiles: Iterable[str], *, at_once: int = 2000) -> Tensor:
     excludes (-inf) add nothing. The answer is float64, on the CPU. ValueError for no strings, and for what
     `molecules.sequences` refuses.
     """
-    ways = [_ways(text, model.A, model.N) for text in listed(smiles, "log_prob")]
+    ways = []
+    for row, text in enumerate(listed(smiles, "log_prob")):
+        try:
+            ways.append(_ways(text, model.A, model.N))
+        except ValueError as error:
+            raise ValueError(f"row {row}: {str(error).removeprefix('row 0: ')}") from None
     if not ways:
         raise ValueError("log_prob needs at least one molecule, got no strings")
     atoms, bonds = (torch.cat([getattr(way, part) for way in ways]) for part in ("atoms", "bonds"))
@@ -162,7 +167,11 @@ def compare(model, smiles: Iterable[str], *, possible: Iterable[str] = ()) -> di
         "ideal": 1 - (1 - 1 / n) ** n,
     }
     if possible:
-        others = sorted({canonical(text, stereo=False) for text in possible} - distinct.keys())
+        spelled = [canonical(text, stereo=False) for text in possible]
+        if None in spelled:
+            row = spelled.index(None)
+            raise ValueError(f"row {row} of possible: {quoted(possible[row])} is no molecule: RDKit cannot read it")
+        others = sorted({*spelled} - distinct.keys())
         rest = log_prob(model, others).exp().sum().item() if others else 0
         result["invalid"] = result["outside"] - rest
     return result

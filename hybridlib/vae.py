@@ -56,7 +56,12 @@ class VAE(Described, nn.Module):
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z), nats: (B, D), (B, Z) -> (B,)."""
-        return self.decoder.log_prob(x, z) if self.chained else self.decode(z).log_prob(self._beside(x))
+        if self.chained:
+            return self.decoder.log_prob(x, z)
+        p = self.decode(z)
+        if p.event_shape != x.shape[1:]:  # a single one would count for all
+            raise ValueError(f"the decoder speaks of {p.event_shape[0]} variables, x has {x.shape[1]}; make them agree")
+        return p.log_prob(self._beside(x))
 
     def terms(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The two halves of the ELBO for one z ~ q(z | x): log p(x | z) (B,), and KL(q(z | x) || p(z)) (B, Z).
@@ -94,6 +99,8 @@ class VAE(Described, nn.Module):
         """
         if self.Z > 2:
             raise ValueError(f"a grid in Z = {self.Z} dimensions has too many points; use importance_bound")
+        if points < 2:
+            raise ValueError(f"the trapezoidal rule needs at least two points, got {points}")
         x = self._checked(x)
         line = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
         grid = torch.cartesian_prod(*[line] * self.Z).view(-1, self.Z)

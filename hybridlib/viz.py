@@ -270,7 +270,7 @@ def molecules(smiles, *, labels=None, columns=4, alt, caption=None):
 def molecules_html(smiles, *, labels=None, columns=4, alt, caption=None):
     """The grid as an HTML <figure> with an inline SVG for each formula. Errors as in `molecules`."""
     _check(alt)
-    if isinstance(smiles, str) or not len(smiles := list(smiles)):
+    if smiles is None or isinstance(smiles, str | bytes) or not len(smiles := list(smiles)):
         raise ValueError(f"molecules takes a list of one SMILES string or more, got {str(smiles)[:60]!r}")
     labels = labels if labels is None else [plain(label) for label in labels]
     if columns < 1:
@@ -296,6 +296,8 @@ def molecules_html(smiles, *, labels=None, columns=4, alt, caption=None):
 
 def _formula(smiles):
     """One structural formula as SVG; letters are outlines, so no font is needed."""
+    if not isinstance(smiles, str | None):
+        raise ValueError(f"formulas are drawn of strings, got {type(smiles).__name__} {smiles!r:.60}")
     width, height = 200, 150
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{html.escape(smiles or "invalid")}" '

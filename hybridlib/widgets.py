@@ -397,12 +397,13 @@ def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.
     from . import molecules
 
     _check_alt(alt)
-    smiles = smiles if isinstance(smiles, str) else list(smiles)
+    smiles = molecules.listed(smiles, "molecule_explorer")
     graph = molecules.from_smiles(smiles)
     if len(set(smiles)) < len(smiles):
         raise ValueError(f"smiles={smiles} must differ")
     if int(graph.sizes.max()) > MOST_ATOMS:
-        raise ValueError(f"{smiles[int(graph.sizes.argmax())]!r} has more than {MOST_ATOMS} atoms, too many to show")
+        large = molecules.quoted(smiles[int(graph.sizes.argmax())])
+        raise ValueError(f"{large} has more than {MOST_ATOMS} atoms, too many to show")
     shown, names = [], _names()
     for row, text in enumerate(smiles):
         n = int(graph.sizes[row])

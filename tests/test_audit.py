@@ -637,3 +637,31 @@ def test_bad_input_is_answered_clearly():
     for D, levels in ((0, 2), (23, 2), (3, 1)):
         with pytest.raises(ValueError, match=f"D={D} variables with {levels} values"):
             states(D, levels=levels)
+
+
+def test_answers_and_samples_of_odd_types_have_a_verdict():
+    class Odd(torch.nn.Module):
+        def __init__(self, log_prob=None, sample=None, theta=None):
+            super().__init__()
+            self.D, self.made, self.changes = 3, MADE(3, (6,)), (log_prob, sample, theta)
+
+        def log_prob(self, x):
+            return (self.changes[0] or (lambda t: t))(self.made.log_prob(x))
+
+        def sample(self, n, generator=None):
+            return (self.changes[1] or (lambda t: t))(self.made.sample(n, generator=generator))
+
+        def theta(self, x):
+            return (self.changes[2] or (lambda t: t))(self.made.theta(x))
+
+    assert audit(Odd(sample=torch.Tensor.bool)).ok
+    assert audit(Odd(sample=lambda x: x.to(torch.uint8))).ok
+    for odd, told in [
+        (Odd(log_prob=torch.Tensor.cfloat), "log_prob answers in complex numbers"),
+        (Odd(theta=torch.Tensor.cfloat), "theta answers in complex numbers"),
+        (Odd(sample=torch.Tensor.cfloat), "samples are complex"),
+    ]:
+        report = audit(odd)
+        assert not report.ok and told in repr(report)
+    seen = audit(Odd(theta=lambda t: t > 0))
+    assert "leaks" not in seen.convicted

@@ -36,6 +36,12 @@ def test_draws_molecules_and_knows_its_training(path):
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="no checkpoint 'graphaf', nor a file of this name; there are zinc_exact"):
         checkpoints.graphaf("graphaf")
+    with pytest.raises(ValueError, match="there is no checkpoint 'aaa") as error:
+        checkpoints.graphaf("a" * 5000)
+    assert len(str(error.value)) < 400
+    for odd in (None, 5, b"zinc_exact", ["zinc_exact"]):
+        with pytest.raises(ValueError, match=f"a name or a path, got {type(odd).__name__}"):
+            checkpoints.graphaf(odd)
 
 
 def test_no_way_out_of_the_folder(tmp_path, monkeypatch):

@@ -365,6 +365,9 @@ def test_strings_come_from_anything_that_gives_them(tmp_path):
         assert alphabet.decode(alphabet.encode(lines, 4)) == ["CO", "N"]
     assert alphabet.decode(alphabet.encode((text for text in ["CO", "N"]), 4)) == ["CO", "N"]
     assert alphabet.encode(iter([]), 4).shape == (0, 4)
+    for odd in (None, 5, b"CC", np.array("CC")):
+        with pytest.raises(ValueError, match=f"encode takes a list of strings, got {type(odd).__name__}"):
+            datasets.Alphabet("C").encode(odd, 4)
 
 
 @pytest.mark.parametrize(

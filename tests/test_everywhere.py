@@ -8,7 +8,7 @@ import torch
 from every import SUBJECTS, nats_of_graph
 from pretend_gpu import PretendGPU
 from shaken import rng, shaken
-from torch.func import functional_call, jacrev, vmap
+from torch.func import functional_call, grad, jacrev, vmap
 
 from hybridlib import checkpoints, train
 from hybridlib.autoregressive import Autoregressive
@@ -56,6 +56,39 @@ class TestDerivatives:
         assert torch.autograd.gradgradcheck(
             lambda x: subject.value(model, x, *rest), x.requires_grad_(), fast_mode=True
         )
+
+    @pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch has no batches for log_ndtr yet
+    @pytest.mark.skipif(not hasattr(torch.func, "debug_unwrap"), reason="torch before 2.7 cannot look into a batch")
+    def test_log_prob_in_torch_func(self, name):
+        """The gradient of each row by itself; the rows are looked at all the same."""
+        subject = SUBJECTS[name]
+        model = shaken(subject.make(), scale=0.5)
+        if not hasattr(model, "log_prob") or name.startswith("graphaf"):
+            pytest.skip("draws, or takes a Graph")
+        if getattr(model, "end", None) is not None:
+            pytest.skip("computes as many steps as the longest of the data has, which vmap cannot know")
+        data = [part.double() for part in subject.data]
+        parameters = {f"model.{key}": p.detach() for key, p in model.named_parameters() if p.numel()}
+
+        class Nats(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model = model
+
+            def forward(self, *row):
+                return self.model.log_prob(*(part[None] for part in row))[0]
+
+        module = Nats()
+        each_row = vmap(
+            grad(lambda parameters, *row: functional_call(module, parameters, row)), (None, *[0] * len(data))
+        )
+        slopes = each_row(parameters, *data)
+        sums = torch.autograd.grad(model.log_prob(*data).sum(), [p for p in model.parameters() if p.numel()])
+        for found, expected in zip(slopes.values(), sums):
+            assert torch.allclose(found.sum(0), expected, rtol=1e-8, atol=1e-10)
+        data[0][3] = torch.nan
+        with pytest.raises(ValueError):
+            each_row(parameters, *data)
 
     def test_theta_in_torch_func(self, name):
         subject = SUBJECTS[name]

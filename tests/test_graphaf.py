@@ -409,5 +409,11 @@ def test_other_bad_input():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             model().sample(**({"n": 2} | options))
+    for reading in READINGS:
+        for temperature in (1e300, 1e-300, math.nan, None, "1", torch.ones(2)):
+            with pytest.raises(ValueError, match="must be positive and finite, from 1e-30 to 1e30"):
+                model(reading).log_prob(from_smiles(["C"]), temperature=temperature)
+    with pytest.raises(ValueError, match="no places for their atoms"):
+        model().log_prob(Graph(torch.zeros(1, 0), torch.zeros(1, 0, 0)))
     with pytest.raises(ValueError, match="no bound"):
         model("categorical").elbo(from_smiles(["C"]))

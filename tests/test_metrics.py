@@ -36,8 +36,10 @@ def test_known_molecules_are_known_in_any_spelling():
     assert metrics.quality(graph, known=raw)["novel"]["value"] == 0
     assert metrics.quality(graph, known=(text for text in raw[:2]))["novel"]["value"] == 0.25
     assert metrics.quality(from_smiles(["CC(N)O"]), known=["C[C@H](N)O"])["novel"]["value"] == 0
-    with pytest.raises(ValueError, match=r"known holds 'C\(C', which is no molecule"):
+    with pytest.raises(ValueError, match=r"row 1 of known: 'C\(C' is no molecule"):
         metrics.quality(graph, known=["CC", "C(C"])
+    with pytest.raises(ValueError, match=r"row 1 of known: .* too long"):
+        metrics.quality(graph, known=["CC", "C" * 5000])
     with pytest.raises(ValueError, match=r"row 1: quality\(known=\) takes strings, got float nan"):
         metrics.quality(graph, known=["CC", float("nan")])
 

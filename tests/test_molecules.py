@@ -3,6 +3,7 @@
 import random
 
 import networkx as nx
+import numpy as np
 import pytest
 import torch
 from rdkit import Chem
@@ -315,7 +316,7 @@ class TestForms:
         assert len(forms) == len(pairings) and matrix.tobytes() in forms
 
     @pytest.mark.parametrize(
-        "smiles", ["c1cc2ccc3ccc4ccc5ccc6ccc1c7c2c3c4c5c67", "C" * 900, "c1ccccc1" + "-c1ccccc1" * 6]
+        "smiles", ["c1cc2ccc3ccc4ccc5ccc6ccc1c7c2c3c4c5c67", "C" * 1000, "c1ccccc1" + "-c1ccccc1" * 6]
     )
     def test_too_many_ways_are_refused_in_time(self, smiles):
         with pytest.raises(ValueError, match="too many ways to list them"):
@@ -375,6 +376,11 @@ class TestTables:
         with pytest.raises(ValueError, match=r"need bonds of shape \(2, 4, 4\), got \(2, 3, 3\)"):
             to_smiles(Graph(good.atoms, good.bonds[:, :3, :3]))
 
+    @pytest.mark.parametrize("odd", [[[1]], None, np.ones((1, 1), int)])
+    def test_that_are_no_tensors_are_refused_at_once(self, odd):
+        with pytest.raises(ValueError, match=f"the atoms of a Graph are a tensor, got {type(odd).__name__}"):
+            Graph(odd, odd)
+
     def test_rows_far_down_keep_their_number(self):
         graph = from_smiles(["CC"] * 1500)
         graph.bonds[1234] = 4
@@ -393,6 +399,10 @@ class TestRows:
 
     @pytest.mark.parametrize("odd", [float("nan"), 1.5, b"CC", None, ["C"], Chem.MolFromSmiles("C")])
     def test_that_are_no_strings_are_named(self, odd):
+        with pytest.raises(ValueError, match="takes a list of strings, got ndarray"):
+            from_smiles(np.array("CC"))
+        with pytest.raises(ValueError, match="takes a list of strings, got bytes b'CC'"):
+            from_smiles(b"CC")
         kind = type(odd).__name__
         for take in (from_smiles, read):
             with pytest.raises(ValueError, match=f"row 1: {take.__name__} takes strings, got {kind} "):
@@ -478,9 +488,12 @@ class TestReading:
         (["CCCC"], {"N": 3}, "'CCCC' has 4 heavy atoms; at most N = 3"),
         (["CC"], {"order": "random"}, "order is 'random'"),
         (["CC"], {"A": 18}, "A is a number of atom types from 1 to 17, got 18"),
+        (["CC"], {"A": 4.0}, "A is a number of atom types from 1 to 17, got 4.0"),
+        (["CC"], {"N": True}, "N is a number of places, at least 1, got True"),
         (["CC"], {"N": 0}, "N is a number of places, at least 1, got 0"),
         (5, {}, "takes a list of strings, got int 5"),
         (["C", "CCO -2.52"], {}, "row 1: 'CCO -2.52' holds white space"),
+        (["C", "\ufeffCC"], {}, r"row 1: .* holds '\\ufeff', which is no character of SMILES"),
         (["C~C"], {}, "'C~C' holds a bond of type unspecified"),
         (["N->N"], {}, "bond of type dative"),
         (["C$C"], {}, "bond of type quadruple"),

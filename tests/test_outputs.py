@@ -7,11 +7,15 @@ import pytest
 import torch
 from shaken import rng, shaken
 
-from hybridlib.dequantization import ArgmaxNormal, Dequantized
-from hybridlib.flows import Spline, maf
-from hybridlib.made import MADE, Mixture, Pool
+from hybridlib.autoencoder import Autoencoder
+from hybridlib.dequantization import Argmax, ArgmaxNormal, Dequantized, VariationalDequantizer
+from hybridlib.flows import Flow, Linear, Spline, iaf, maf, realnvp
+from hybridlib.fvsbn import FVSBN
+from hybridlib.layers import mlp
+from hybridlib.made import MADE, Mixture, Pool, random_orders
 from hybridlib.nade import NADE
-from hybridlib.outputs import Bernoulli, Categorical, LogisticMixture, outcome
+from hybridlib.outputs import Bernoulli, Categorical, LogisticMixture, Normal, outcome
+from hybridlib.pixelcnn import PixelCNN
 from hybridlib.transformer import Transformer
 from hybridlib.vae import VAE
 
@@ -106,6 +110,54 @@ class TestRefused:
         with pytest.raises(ValueError, match=message):
             call()
 
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda: MADE(6, context=2).log_prob(X, torch.zeros(1, 2).cfloat()), "context needs real numbers"),
+            (lambda: MADE(6, context=2).log_prob(X, torch.zeros(1, 2).numpy()), r"got shape \(1, 2\) of ndarray"),
+            (lambda: maf(6, 1, context=2).draw(1, context=torch.zeros(1, 2).cfloat()), "context needs real numbers"),
+            (lambda: MADE(6, context=2).theta(X), r"context of shape \(1, 2\), got none"),
+            (lambda: MADE(6, context=2).generate(X, Bernoulli().pick), r"context of shape \(1, 2\), got none"),
+            (lambda: MADE(6).generate(X[:, :5], Bernoulli().pick), r"shape \(B, 6\), got \(1, 5\)"),
+            (lambda: NADE(6).theta(X[:, :5]), r"shape \(B, 6\), got \(1, 5\)"),
+            (lambda: MADE(6, output=Categorical), "must be an object such as"),
+            (lambda: MADE(6, output="bernoulli"), "output is 'bernoulli'"),
+            (lambda: MADE(6, orders=torch.zeros(0, 6)), "give at least one"),
+            (lambda: random_orders(0, 6), "M = 0, D = 6"),
+            (lambda: MADE(6).sample(2.5), "whole number, got 2.5"),
+            (lambda: Mixture([MADE(6)]).sample("3"), "whole number, got '3'"),
+            (lambda: maf(2, 1).sample(None), "whole number, got None"),
+            (lambda: MADE(6).sample(True), "whole number, got True"),
+            (lambda: Pool([MADE(6), MADE(6, output=Categorical(3))]), "Bernoulli of 1 .* Categorical of 3"),
+            (lambda: Pool([MADE(6), MADE(6, context=2)]), "one output and one context"),
+            (lambda: Pool([MADE(6)], sharpness=math.nan), "sharpness is nan"),
+            (lambda: Mixture([MADE(6), MADE(6, output=Normal())]), "add densities to probabilities"),
+            (lambda: Categorical(2.5), "whole number of categories"),
+            (lambda: LogisticMixture(1.5), "whole number"),
+            (lambda: Spline(2.5), "got 2.5"),
+            (lambda: Argmax(3, points=0), "at least two points"),
+            (lambda: Transformer(3, 2, layers=-1), "at least 1, got 128, -1 and 4"),
+            (lambda: Transformer(3, 2, heads=0), "heads of at least 1"),
+            (lambda: Transformer(4, 2_000_000_000), "weights, more than"),
+            (lambda: NADE(100_000, 100_000), "20,000,000,000 weights, more than"),
+            (lambda: FVSBN(1_000_000), "weights, more than"),
+            (lambda: PixelCNN((2, 3), 0), "one channel"),
+            (lambda: maf(3, -1), "negative number of layers, got -1"),
+            (lambda: realnvp(3, -1), "negative number of layers, got -1"),
+            (lambda: Linear([1.0, 2.0], [1.0]), r"shift must be finite, of shape \(2,\)"),
+            (lambda: Flow(3, [Linear([1.0, 2.0])]).log_prob(X[:, :3]), r"Linear needs data of shape \(B, 2\)"),
+            (lambda: VariationalDequantizer(3, 1), "at least 2, got 1"),
+            (lambda: Dequantized(maf(2, 1), 4).importance_bound(X[:, :2], 2.5), "whole number of samples"),
+            (lambda: Dequantized(maf(2, 1), 4).log_prob_on_grid(X[:, :2], points=0), "at least one point"),
+            (lambda: VAE(mlp(6, 2), mlp(1, 6), 1).log_prob_on_grid(X, points=1), "at least two points"),
+            (lambda: VAE(mlp(6, 2), mlp(1, 1), 1).elbo(X), "decoder speaks of 1 variables, x has 6"),
+            (lambda: Autoencoder(mlp(6, 2), mlp(2, 1)).error(X), r"gave \(1, 1\) for x of shape \(1, 6\)"),
+        ],
+    )
+    def test_what_was_answered_in_silence_or_from_deep_inside(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call()
+
     def test_an_order_of_a_whole_page_is_not_spelled_out(self):
         for call in (
             lambda: MADE(784, (4,), orders=torch.zeros(784)),
@@ -127,7 +179,11 @@ class TestRefused:
 
 def test_a_spline_says_that_the_data_lie_beyond_its_reach():
     x = 20 + torch.randn(50, 2, generator=rng())
-    for flow in (maf(2, 2, (16,), bend=Spline()), maf(2, 2, (16,), bend=Spline(reach=3))):
+    for flow in (
+        iaf(2, 2, (16,), bend=Spline()),
+        maf(2, 2, (16,), bend=Spline()),
+        maf(2, 2, (16,), bend=Spline(reach=3)),
+    ):
         with pytest.warns(UserWarning, match=r"variable 0 lies outside .* standardize the data"):
             flow.train().log_prob(x)
     with warnings.catch_warnings():

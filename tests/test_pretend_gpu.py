@@ -299,7 +299,7 @@ def test_random_states():
         ]
         assert not torch.equal(draws[0], draws[1].cpu())  # one seed, but another device's numbers
         k = torch.Generator(device="cuda").manual_seed(1)
-        assert k.device == torch.device("cuda:0") and k.initial_seed() == 1 and isinstance(k, torch.Generator)
+        assert k.device == torch.device("cuda") and k.initial_seed() == 1 and isinstance(k, torch.Generator)
         assert torch.equal(torch.rand(3, generator=k, device="cuda"), draws[1])
         torch.manual_seed(0)
         with torch.random.fork_rng([torch.device("cuda")]):
@@ -345,7 +345,7 @@ def test_convicts_a_model_that_leaves_a_tensor_behind():
     def loss(m, x):
         return -m.log_prob(x).mean()
 
-    fit(Mixes(5, (8,)), x, loss, progress=False)
+    assert loss(Mixes(5, (8,)), x).isfinite()
     with card():
         fit(MADE(5, (8,)), x, loss, progress=False)
         with pytest.raises(RuntimeError, match="same device"):

@@ -18,7 +18,7 @@ import pytest
 import readme
 from packaging.requirements import Requirement
 
-from hybridlib.extras import EXTRAS
+from hybridlib.extras import EXTRAS, optional
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = sorted(path.stem for path in (ROOT / "hybridlib").glob("*.py") if path.stem != "__init__")
@@ -164,3 +164,11 @@ def test_the_extras_are_those_of_pyproject():
 def test_readme_tells_every_extra():
     told = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE))
     assert told == set(SPECIFIED["optional-dependencies"]) - {"dev"}
+
+
+def test_a_library_that_the_system_lacks_is_named_with_the_remedy():
+    told = r"viz\.molecules needs .*libXrender\.so\.1.*apt-get install libxrender1"
+    with pytest.raises(ImportError, match=told), optional("viz.molecules"):
+        raise ImportError("libXrender.so.1: cannot open shared object file: No such file or directory")
+    with pytest.raises(ImportError, match="broken"), optional("viz.molecules"):
+        raise ImportError("broken")

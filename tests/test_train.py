@@ -16,7 +16,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from hybridlib import __version__, train
 from hybridlib.flows import Coupling, Spline, maf
@@ -449,6 +449,20 @@ def test_checkpoint_of_another_batch_size_length_or_loader(tmp_path):
         train.fit(net(), x[:20], square, epochs=2, batch_size=6, **options)
     with pytest.raises(ValueError, match="was written with epochs=2, now it is 3"):
         train.fit(net(), x[:20], square, epochs=3, batch_size=5, **options)
+    options["checkpoint"] = tmp_path / "frozen.safetensors"
+    train.fit(net(), x, square, **options)
+    half = net()
+    next(half.parameters()).requires_grad_(False)
+    with pytest.raises(ValueError, match="was written with frozen="):
+        train.fit(half, x, square, **options)
+    options["checkpoint"] = tmp_path / "judged.safetensors"
+    train.fit(net(), x, square, validate=lambda model: square(model, x), **options)
+    with pytest.raises(ValueError, match="was written with validate="):  # another number to compare the best one with
+        train.fit(net(), x, square, validate=lambda model: -square(model, x), **options)
+    options["checkpoint"] = tmp_path / "subset.safetensors"
+    train.fit(net(), DataLoader(Subset(TensorDataset(x), range(10)), batch_size=5), square, **options)
+    with pytest.raises(ValueError, match="was written with data='float32"):
+        train.fit(net(), DataLoader(Subset(TensorDataset(x), range(10, 20)), batch_size=5), square, **options)
     options["checkpoint"] = tmp_path / "loader.safetensors"
     train.fit(net(), DataLoader(TensorDataset(x), batch_size=5), square, epochs=2, **options)
     with pytest.raises(ValueError, match="was written with data='float32"):
@@ -789,6 +803,22 @@ def test_whole_numbers_are_taken_as_they_are():
 
 def test_device():
     assert train.device() == torch.device("cpu") or train.device().type in ("cuda", "mps")
+
+
+def test_arguments_that_were_taken_in_silence_or_failed_deep_inside():
+    for told, change in [
+        ("ema is 1.5", {"ema": 1.5}),
+        ("ema is -1", {"ema": -1}),
+        ("batch_size is True", {"batch_size": True}),
+        ("validate is a int", {"validate": 3}),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            train.fit(net(), x, square, **change)
+    for model in (nn.Linear, square):
+        with pytest.raises(ValueError, match="is no model; fit trains"):
+            train.fit(model, x, square)
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        train.evaluate(net(), x, square, batch_size=0)
 
 
 def test_bad_arguments():

@@ -125,6 +125,10 @@ def test_a_molecule_is_read_in_any_spelling_and_from_any_iterable():
         universe.compare(Uniform(), ["OC", "C", "CO"])
     with pytest.raises(ValueError, match="needs at least one molecule"):
         universe.log_prob(Uniform(), [])
+    with pytest.raises(ValueError, match=r"^row 1: 'C\(C' is no molecule"):
+        universe.log_prob(Uniform(), ["C", "C(C"])
+    with pytest.raises(ValueError, match=r"^row 1 of possible: 'C\(C' is no molecule"):
+        universe.compare(Uniform(), ["C"], possible=["C", "C(C"])
     with pytest.raises(ValueError, match="row 1: log_prob takes strings, got float nan"):
         universe.log_prob(Uniform(), ["C", float("nan")])
     with pytest.raises(ValueError, match=r"'C\(C' is no molecule"):

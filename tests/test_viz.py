@@ -177,6 +177,10 @@ def test_molecules_are_displayed_with_a_text(monkeypatch):
     [
         ([], {}, "list of one SMILES"),
         ("CCO", {}, "list of one SMILES"),
+        (b"CCO", {}, "list of one SMILES"),
+        (None, {}, "list of one SMILES"),
+        (["C", b"CC"], {}, "drawn of strings, got bytes b'CC'"),
+        (["C", float("nan")], {}, "drawn of strings, got float nan"),
         (["CCO", "C(C"], {}, r"'C\(C' is no molecule"),
         (["CFC"], {}, "no molecule"),
         ([""], {}, "no molecule"),

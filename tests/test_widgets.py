@@ -307,6 +307,8 @@ def test_only_the_explorer_that_reads_smiles_carries_the_reader():
         (["C(C"], {}, "RDKit cannot read it"),
         (["CCO", "CCO"], {}, "must differ"),
         (["C" * 25], {}, "more than 24 atoms"),
+        (["C" * 1000], {}, r"\.\.\. \(1,000 characters\) has more than 24 atoms"),
+        (None, {}, "a list of strings, got NoneType None"),
         (["CCO"], {"alt": "molecule"}, "too short"),
     ],
 )

@@ -364,7 +364,7 @@ OWN = {
 class CardGenerator(torch.Generator):
     """Random numbers of the card: for the same seed others than the CPU's, as it is there."""
 
-    device = CUDA
+    device = torch.device("cuda")  # without a number, as there
 
     def __new__(cls):
         return super().__new__(cls, "cpu")
