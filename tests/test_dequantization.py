@@ -314,7 +314,7 @@ class TestBadInput:
             (lambda: model(2).elbo(torch.tensor([[0.0, -1.0]])), "found -1"),
             (lambda: model(2).elbo(torch.tensor([[0.0, float("nan")]])), "found nan"),
             (lambda: model(2).elbo(torch.zeros(3, 4)), r"shape \(B, 2\), got \(3, 4\)"),
-            (lambda: model(2).importance_bound(torch.zeros(1, 2), 0), "at least one sample, got K = 0"),
+            (lambda: model(2).importance_bound(torch.zeros(1, 2), 0), "at least one, got K = 0"),
             (lambda: model(3).log_prob_on_grid(torch.zeros(1, 3)), "too many points; use importance_bound"),
             (lambda: UniformDequantizer(0), r"w = 0; it must lie in \(0, 1\]"),
             (lambda: UniformDequantizer(1.5), "wider cells overlap"),

@@ -364,6 +364,7 @@ def test_only_records_are_published(tmp_path, monkeypatch):
             recipes.published(name)
 
 
+@pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of a few molecules
 def test_data_of_ones_own_are_named_so_and_train_a_model_of_their_own(few_molecules, tmp_path):
     """Another set of as many molecules: neither its model nor its record may come from the first."""
     options = {"H": 8, "layers": 1, "epochs": 1, "rows": 64, "samples": 20, "folder": tmp_path}
