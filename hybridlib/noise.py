@@ -14,7 +14,7 @@ def draw(kind, shape, *, like: Tensor, generator: torch.Generator | None = None)
     """
     where = like.device if generator is None else generator.device
     dtype = torch.promote_types(like.dtype, torch.float32)
-    return kind(*_counts(shape), generator=generator, device=where, dtype=dtype).to(like.device)
+    return kind(_counts(shape), generator=generator, device=where, dtype=dtype).to(like.device)
 
 
 def choose(M: int, n: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -32,12 +32,9 @@ def _home(generator: torch.Generator | None) -> torch.device | str:
 
 
 def _counts(shape) -> tuple[int, ...]:
-    try:
-        counts = tuple(map(operator.index, shape))
-    except TypeError:
-        raise ValueError(f"the number of samples must be a whole number, got {shape[0]!r}") from None
-    if isinstance(shape[0], bool):
-        raise ValueError(f"the number of samples must be a whole number, got {shape[0]}")
-    if min(counts) < 0:
-        raise ValueError(f"the number of samples must not be negative, got {min(counts)}")
-    return counts
+    for n in shape:
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            raise ValueError(f"the number of samples must be a whole number, got {n!r}")
+        if n < 0:
+            raise ValueError(f"the number of samples must not be negative, got {n}")
+    return tuple(map(operator.index, shape))
