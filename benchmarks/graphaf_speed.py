@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from _measure import draw, head, seconds, table, write
 
-from hybridlib import checkpoints, molecules
-from hybridlib.graphaf import States
+from hybridlib import checkpoints
+from hybridlib.graphs import Graph
+from hybridlib.subgraphs import States
 
 BATCH = 32
 # The authors' code: molecules a second at batch 32 on two threads, and atoms a second of its sampler at its best.
@@ -48,7 +49,7 @@ def rates(model, graph, rounds):
 
 def work(graph):
     """What state sharing saves: steps of the padded unrolling, decisions, sub-graphs, and rows that are computed."""
-    graph = molecules.Graph(graph.atoms.long(), graph.bonds.long())
+    graph = Graph(graph.atoms.long(), graph.bonds.long())
     states, n = States(graph, int(graph.atoms.max()), 3), len(graph)
     rows = [len(own) for own, _, _ in states.layers]
     return {
@@ -100,7 +101,7 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("graphaf_speed.json"), help="where the numbers go")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = checkpoints.graphaf()
+    model = checkpoints.pretrained()
     model.sample(64, generator=torch.Generator().manual_seed(1))  # warm up
     took, graph = draw(model.sample, args.samples, 0)
     sampling = {"molecules": round(args.samples / took, 1), "atoms": round(graph.sizes.sum().item() / took)}

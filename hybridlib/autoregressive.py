@@ -115,18 +115,18 @@ class Autoregressive(Described, nn.Module):
     @sampling
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D), one variable after the other: D full passes. ``context`` is (n, C) where p(x | c)."""
-        return self.generate(self._uniforms(n, generator, context), self.output.pick, context)
+        return self.generate(self._uniforms(n, generator, context), self.output.icdf, context)
 
-    def generate(self, noise: Tensor, pick, context: Tensor | None = None) -> Tensor:
-        """x_d = pick(theta_d(x_before(d)), noise_d), one variable after the other: (B, D) -> (B, D) by D full passes.
+    def generate(self, noise: Tensor, icdf, context: Tensor | None = None) -> Tensor:
+        """x_d = icdf(theta_d(x_before(d)), noise_d), one variable after the other: (B, D) -> (B, D) by D full passes.
 
-        With ``pick`` an inverse distribution function and uniform noise it samples; chapter 7 inverts flows with it.
+        With ``icdf`` an inverse distribution function and uniform noise it samples; chapter 7 inverts flows with it.
         Gradients pass.
         """
         noise, context = self.placed(noise, context)
         x = torch.zeros_like(noise)
         for d in self.order.tolist():
-            value = pick(self.theta(x, context)[:, d], noise[:, d])
+            value = icdf(self.theta(x, context)[:, d], noise[:, d])
             x = x.clone() if torch.is_grad_enabled() else x  # a backward pass needs every stage as it was
             x[:, d] = value
         return x

@@ -1,7 +1,7 @@
 """Trained networks that come with the library: small files, read without a download.
 
 A file holds the weights, what the network is (`hybridlib.described`), and the log of its training; its record, with
-command and results, is `recipes.published` of the same name. Chapter 10 draws molecules with one.
+command and results, is `records.published` of the same name. Chapter 10 draws molecules with one.
 """
 
 import os
@@ -13,7 +13,7 @@ from .graphaf import GraphAF
 FOLDER = Path(__file__).parent / "checkpoints"
 
 
-def graphaf(name: str | Path = "zinc_exact") -> GraphAF:
+def pretrained(name: str | Path = "zinc_exact") -> GraphAF:
     """The GraphAF that the recipe ``name`` trained, on the CPU, in eval mode; or the one in a file of your own.
 
     ``name`` is one of those that come with the library, or the path of a file that `train.save` or a recipe wrote.

@@ -21,16 +21,13 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pooch
 import torch
 
 from .extras import missing, optional
-
-if TYPE_CHECKING:  # RDKit is needed only for molecules
-    from . import molecules
+from .graphs import Graph
 
 _MNIST = "MNIST (LeCun, Cortes and Burges 1998; CC BY-SA 3.0)"
 _DEBD = "from the binary density estimation benchmark (github.com/arranger1044/DEBD; no licence file: cite the papers)"
@@ -222,11 +219,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Molecules:
-    """One set of molecules in three parts, each a `molecules.Graph` of the first A atom types."""
+    """One set of molecules in three parts, each a `graphs.Graph` of the first A atom types."""
 
-    train: "molecules.Graph"
-    valid: "molecules.Graph"
-    test: "molecules.Graph"
+    train: "Graph"
+    valid: "Graph"
+    test: "Graph"
     A: int
 
 
@@ -240,14 +237,14 @@ _ONLY_GRAPHS = {
 }
 
 
-def strings(name):
+def load_strings(name):
     """The molecules of one of the sets of `graphs`, as SMILES in the spelling and the sequence of its file."""
     if name not in GRAPHS:
         raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(GRAPHS)}")
     return {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
 
 
-def graphs(name, *, rows=None):
+def load_graphs(name, *, rows=None):
     """The molecules of a set of strings as graphs -> Molecules, in canonical order; charges kept, stereochemistry not.
 
     "smiles" and "zinc_smiles" are divided as by `load`, so that likelihoods of strings and of graphs are comparable;
@@ -256,7 +253,7 @@ def graphs(name, *, rows=None):
     """
     from . import molecules  # needs RDKit, which only this set asks for
 
-    found = strings(name)
+    found = load_strings(name)
     A, N, held_out = GRAPHS[name]
     train, valid, test = _divided(found, held_out)
     parts = [molecules.from_smiles(part.tolist(), A=A, N=N) for part in (train[:rows], valid, test)]
@@ -345,7 +342,7 @@ def _mnist5k():
 
 def _text(name, shape):
     """A set of strings -> Data with its alphabet: the characters that occur, sorted."""
-    found = strings(name)
+    found = load_strings(name)
     alphabet = Alphabet("".join(sorted(set("".join(found)))))
     parts = [alphabet.encode(part.tolist(), *shape) for part in _divided(found, GRAPHS[name][2])]
     return Data(*parts, None, None, None, shape=shape, levels=len(alphabet), alphabet=alphabet)

@@ -28,7 +28,9 @@ LAYERS = {
     nn.PixelShuffle, nn.PixelUnshuffle, nn.Upsample, nn.MaxPool2d, nn.AvgPool2d, nn.Identity, nn.ReLU, nn.LeakyReLU,
     nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus,
 }  # fmt: skip
-LARGEST = 1_000_000  # entries of a tensor among the arguments that a description holds; of a larger one, a fingerprint
+MOST_ENTRIES = (
+    1_000_000  # entries of a tensor among the arguments that a description holds; of a larger one, a fingerprint
+)
 
 
 class Described:
@@ -74,7 +76,7 @@ def describe(value):
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Tensor | np.ndarray | np.generic):
-        small = math.prod(value.shape) <= LARGEST
+        small = math.prod(value.shape) <= MOST_ENTRIES
         return value.tolist() if small else {"tensor": fingerprint(torch.as_tensor(value))}
     if isinstance(value, list | tuple | range):
         return [describe(v) for v in value]
@@ -137,12 +139,18 @@ def _class(name):
         kind = getattr(nn, own, None)
         if kind is nn.Sequential or kind in LAYERS:
             return kind
-    package, _, room = place.partition(".")
-    if package == "hybridlib" and room in {file.stem for file in Path(__file__).parent.glob("*.py")}:
+    if place in _rooms():
         kind = vars(importlib.import_module(place)).get(own)
         if isinstance(kind, type) and issubclass(kind, Described) and kind.__module__ == place:
             return kind
     raise ValueError(f"{_short(name)} is neither a class of hybridlib nor a plain layer of torch")
+
+
+@functools.cache
+def _rooms():
+    root = Path(__file__).parent
+    names = (".".join(("hybridlib", *file.relative_to(root).with_suffix("").parts)) for file in root.rglob("*.py"))
+    return {name.removesuffix(".__init__") for name in names}
 
 
 def differences(then, now, name="", *, skip=("seed",)):
@@ -186,7 +194,7 @@ def fingerprint(*tensors):
     return f"{kinds} {digest.hexdigest()[:16]}"
 
 
-def source(function):
+def code_of(function):
     """What a function computes, as far as it can be known -> its name and a hash of its code.
 
     Comments, spaces and places in a file do not count. What it uses does: constants, plain values around it, other

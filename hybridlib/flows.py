@@ -57,9 +57,11 @@ class Spline(Real):
 
     def distribution(self, theta: Tensor, u: Tensor | None = None):
         """A spline is a transform, not a density by itself, and nothing to draw from: ValueError."""
-        raise ValueError("a spline has no torch.distributions object; use it in a flow, such as maf(D, bend=Spline())")
+        raise ValueError(
+            "a spline has no torch.distributions object; use it in a flow, such as maf(D, univariate=Spline())"
+        )
 
-    pick = distribution
+    icdf = distribution
 
     def to_noise(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., 3K - 1), (...) -> z (...), log |dz/dx| (...)."""
@@ -152,29 +154,29 @@ class Coupling(Described, nn.Module):
     Both directions take one pass.
     """
 
-    def __init__(self, passes, network: nn.Module, *, bend: Affine | Spline | None = None):
+    def __init__(self, passes, network: nn.Module, *, univariate: Affine | Spline | None = None):
         super().__init__()
         passes = torch.as_tensor(passes)
         if passes.dtype != torch.bool or passes.dim() != 1 or passes.all() or not passes.any():
             raise ValueError(f"passes must be a bool vector with both True and False, got {passes.tolist()}")
-        self.network, self.bend = network, bend or Affine()
+        self.network, self.univariate = network, univariate or Affine()
         self.register_buffer("passing", passes.nonzero().flatten())
         self.register_buffer("bent", (~passes).nonzero().flatten())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D), log |det dz/dx| (B,)."""
-        z, log_slope = self.bend.to_noise(self._theta(x, context), x[:, self.bent])
+        z, log_slope = self.univariate.to_noise(self._theta(x, context), x[:, self.bent])
         return x.index_copy(1, self.bent, z), log_slope.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D) -> x (B, D), log |det dx/dz| (B,)."""
         theta = self._theta(z, context)
-        x = self.bend.from_noise(theta, z[:, self.bent])
-        return z.index_copy(1, self.bent, x), -self.bend.to_noise(theta, x)[1].sum(-1)
+        x = self.univariate.from_noise(theta, z[:, self.bent])
+        return z.index_copy(1, self.bent, x), -self.univariate.to_noise(theta, x)[1].sum(-1)
 
     def _theta(self, x: Tensor, context: Tensor | None) -> Tensor:
         seen = x[:, self.passing] if context is None else torch.cat([x[:, self.passing], context], 1)
-        return through(self.network, seen).unflatten(-1, (len(self.bent), self.bend.P))
+        return through(self.network, seen).unflatten(-1, (len(self.bent), self.univariate.P))
 
 
 class Linear(Described, nn.Module):
@@ -272,9 +274,13 @@ class Flow(Described, nn.Module):
         if self.training and torch.is_grad_enabled() and len(self.transforms):
             first = self.transforms[0]  # which meets the data themselves
             first = first.transform if isinstance(first, Inverse) else first
-            bend = first.conditioner.output if isinstance(first, AutoregressiveFlow) else getattr(first, "bend", None)
-            if isinstance(bend, Spline) and isinstance(x, Tensor):
-                bend.warn_outside(x)
+            univariate = (
+                first.conditioner.output
+                if isinstance(first, AutoregressiveFlow)
+                else getattr(first, "univariate", None)
+            )
+            if isinstance(univariate, Spline) and isinstance(x, Tensor):
+                univariate.warn_outside(x)
         return self._run((transform.forward for transform in self.transforms), x, context)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -289,7 +295,7 @@ class Flow(Described, nn.Module):
         z, log_det = self(x, context)
         return _standard_normal(z) + log_det
 
-    def draw(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None):
+    def rsample_and_log_prob(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None):
         """n samples x (n, D) with their log p(x) (n,), nats, through which gradients pass."""
         check_context(self, n, context)
         z = draw(torch.randn, (n, self.D), like=self.zero, generator=generator)
@@ -299,7 +305,7 @@ class Flow(Described, nn.Module):
     @sampling
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D)."""
-        return self.draw(n, context=context, generator=generator)[0]
+        return self.rsample_and_log_prob(n, context=context, generator=generator)[0]
 
     def _run(self, steps, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         check_rows(x, self.D, "a flow")
@@ -323,7 +329,7 @@ def maf(
     layers: int = 5,
     hidden: tuple[int, ...] = (64, 64),
     *,
-    bend: Affine | Spline | None = None,
+    univariate: Affine | Spline | None = None,
     context: int = 0,
     reverse: bool = True,
     seed: int = 0,
@@ -338,7 +344,7 @@ def maf(
     parts = []
     for layer in range(layers):
         order = natural.flip(0) if reverse and layer % 2 else natural
-        conditioner = MADE(D, hidden, output=bend or Affine(), orders=order, context=context, seed=seed + layer)
+        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context, seed=seed + layer)
         _silence(conditioner.net.out, conditioner.net.direct)
         parts.append(AutoregressiveFlow(conditioner))
     return Flow(D, parts, context=context)
@@ -355,7 +361,7 @@ def realnvp(
     layers: int = 6,
     hidden: tuple[int, ...] = (64, 64),
     *,
-    bend: Affine | Spline | None = None,
+    univariate: Affine | Spline | None = None,
     context: int = 0,
     seed: int = 0,
 ) -> Flow:
@@ -363,15 +369,15 @@ def realnvp(
     if D < 2:
         raise ValueError(f"coupling needs at least two variables, got D = {D}; use maf")
     _check_layers(layers)
-    bend, parts = bend or Affine(), []
+    univariate, parts = univariate or Affine(), []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in range(layers):
             passes = torch.arange(D) % 2 == layer % 2
             A = int(passes.sum())
-            network = mlp(A + context, *hidden, (D - A) * bend.P)
+            network = mlp(A + context, *hidden, (D - A) * univariate.P)
             _silence(network[-1])
-            parts.append(Coupling(passes, network, bend=bend))
+            parts.append(Coupling(passes, network, univariate=univariate))
     return Flow(D, parts, context=context)
 
 

@@ -26,7 +26,7 @@ def mask(in_degrees: Tensor, out_degrees: Tensor, *, strict: bool) -> Tensor:
     return allowed.to(torch.get_default_dtype())
 
 
-def start(shape_mask: Tensor) -> Tensor:
+def initial_weights(shape_mask: Tensor) -> Tensor:
     """Random weights (out, in), uniform within 1/sqrt(allowed fan-in) of zero: a masked unit is not a weaker unit."""
     bound = shape_mask.sum(1, keepdim=True).clamp(min=1).rsqrt()
     return (2 * torch.rand_like(shape_mask) - 1) * bound * shape_mask
@@ -70,7 +70,7 @@ class Staircase(nn.Module):
         # (units, inputs that they may see) of each rectangle
         self.shapes = [(len(r), int(r[-1].sum())) for r in rows] if len(rows) > 1 else [tuple(full.shape)]
         self.register_buffer("mask", self._cut(full), persistent=False)
-        self.weight = nn.Parameter(self._cut(start(full)))
+        self.weight = nn.Parameter(self._cut(initial_weights(full)))
         self.bias = nn.Parameter(torch.zeros(len(full)))
 
     def forward(self, x: Tensor, *_degrees) -> Tensor:

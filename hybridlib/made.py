@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, check_size, permutation, sampling
-from .described import Described
 from .layers import MaskedLinear, Staircase, mask
 from .noise import choose, shuffle
-from .outputs import Output, Real, check_rows
+from .outputs import Output, check_rows
 
 
 def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
@@ -208,17 +207,17 @@ class MADE(Autoregressive):
         """The same samples by D full passes: the textbook's way, and the oracle of ``sample``."""
         return self._sample(n, context, generator, self._full_passes)
 
-    def generate(self, noise: Tensor, pick, context: Tensor | None = None) -> Tensor:
-        """x_d = pick(theta_d(x_before(d)), noise_d) in the first order, each hidden unit computed once.
+    def generate(self, noise: Tensor, icdf, context: Tensor | None = None) -> Tensor:
+        """x_d = icdf(theta_d(x_before(d)), noise_d) in the first order, each hidden unit computed once.
 
         (B, D) -> (B, D), as of a model in eval mode. Where a gradient is wanted, by D full passes.
         """
         noise, context = self.placed(noise, context)
         inputs = noise, context, *self.parameters()
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
-            return super().generate(noise, pick, context)
+            return super().generate(noise, icdf, context)
         with torch.no_grad():
-            return self._frontier(noise, context, None, pick=pick)
+            return self._frontier(noise, context, None, icdf=icdf)
 
     @sampling
     def inpaint(self, x: Tensor, known: Tensor, *, context=None, generator: torch.Generator | None = None) -> Tensor:
@@ -271,10 +270,10 @@ class MADE(Autoregressive):
     def _full_passes(self, u: Tensor, context: Tensor | None, order) -> Tensor:
         x = torch.zeros_like(u)
         for d in self._sequence(order).tolist():
-            x[:, d] = self.output.pick(self.theta(x, context, order)[:, d], u[:, d])
+            x[:, d] = self.output.icdf(self.theta(x, context, order)[:, d], u[:, d])
         return x
 
-    def _frontier(self, u: Tensor, context: Tensor | None, order, given: Tensor | None = None, pick=None) -> Tensor:
+    def _frontier(self, u: Tensor, context: Tensor | None, order, given: Tensor | None = None, icdf=None) -> Tensor:
         """Uniforms (n, D) -> samples (n, D), with the first variables ``given`` (n, K) if so wanted.
 
         Units are sorted by degree. Once the first t variables are known, exactly the units of degree <= t are final:
@@ -321,73 +320,8 @@ class MADE(Autoregressive):
                 for W, _, i in heads:
                     since = slice(began[i], final[i][t])
                     row.addmm_(W[t * P : (t + 1) * P, since], sources[i][since])
-                result[t] = (pick or self.output.pick)(row.t(), u[t])
+                result[t] = (icdf or self.output.icdf)(row.t(), u[t])
             inputs[C + t * w : C + (t + 1) * w] = self.output.encode(result[t][:, None])[:, 0].t()
             if (t + 1) % block == 0:
                 began = [C + (t + 1) * w] + [f[t] for f in final[1:]]
         return result[sequence.argsort()].t().contiguous()
-
-
-class Pool(Autoregressive):
-    """Models of one order averaged inside every conditional: theta = s/M sum_m theta_m, a log-linear pool.
-
-    Within one order an averaged logit is again the logit of a coin that sees earlier variables only: the chain rule
-    holds, and the sum over all states is 1. Across orders it would not be: there, take a ``Mixture``. ``sharpness`` s
-    above 1 makes every conditional surer of itself, which networks trained with dropout can need.
-    """
-
-    def __init__(self, models, *, sharpness: float = 1.0):
-        models = list(models)
-        if not models:
-            raise ValueError("a pool needs at least one model, got none")
-        first = models[0]
-        if len(first.orders) > 1 or any(not torch.equal(model.orders, first.orders) for model in models):
-            raise ValueError("only models of one and the same order can be pooled, these differ; use Mixture instead")
-        kinds = {(type(model.output), model.output.P, model.context) for model in models}
-        if len(kinds) > 1:
-            told = ", ".join(
-                f"{kind.__name__} of {P} numbers with context={C}" for kind, P, C in sorted(kinds, key=str)
-            )
-            raise ValueError(f"only models of one output and one context can be pooled, got {told}")
-        if not 0 < sharpness < math.inf:
-            raise ValueError(f"sharpness is {sharpness}; it must be positive and finite")
-        super().__init__(first.D, output=first.output, orders=first.order, context=first.context)
-        self.models = nn.ModuleList(models)
-        self.sharpness = sharpness
-
-    def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D) -> (B, D, P)."""
-        return self.sharpness * torch.stack([model.theta(x, context) for model in self.models]).mean(0)
-
-
-class Mixture(Described, nn.Module):
-    """p(x) = 1/M sum_m p_m(x) of separately trained models: a proper distribution, unlike an average of logits."""
-
-    def __init__(self, models):
-        super().__init__()
-        self.models = nn.ModuleList(models)
-        if not len(self.models):
-            raise ValueError("a mixture needs at least one model, got none")
-        if len({model.D for model in self.models}) != 1:
-            raise ValueError(f"a mixture needs models of one size, got D = {[model.D for model in self.models]}")
-        outputs = [model.output for model in self.models if hasattr(model, "output")]
-        if len({isinstance(output, Real) for output in outputs}) > 1:
-            names = ", ".join(type(output).__name__ for output in outputs)
-            raise ValueError(f"a mixture cannot add densities to probabilities, got outputs {names}")
-        self.D = self.models[0].D
-
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log 1/M sum_m p_m(x): (B, D) -> (B,), nats."""
-        each = torch.stack([model.log_prob(x, context) for model in self.models])
-        return each.logsumexp(0) - math.log(len(each))
-
-    def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """n samples (n, D): each draws its model, then itself."""
-        which = choose(len(self.models), n, generator=generator)
-        parts = []
-        for m, model in enumerate(self.models):
-            rows = which == m
-            parts.append(
-                model.sample(int(rows.sum()), context=None if context is None else context[rows], generator=generator)
-            )
-        return torch.cat(parts)[which.argsort(stable=True).argsort()]

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from .extras import optional
-from .molecules import ATOMS, Graph, canonical, listed, parsed, quoted, read, to_smiles
+from .graphs import ATOMS, Graph
+from .molecules import canonical, listed, parsed, quoted, read, to_smiles
 
 with optional(__name__):
     from rdkit import Chem
@@ -112,7 +113,7 @@ def properties(smiles: Iterable[str], names: Sequence[str] = tuple(PROPERTIES)) 
     return {name: np.array([PROPERTIES[name](molecule) for molecule in molecules]) for name in names}
 
 
-def compare(smiles: Iterable[str], reference: Iterable[str], *, bins: int = 24) -> dict[str, dict]:
+def property_distances(smiles: Iterable[str], reference: Iterable[str], *, bins: int = 24) -> dict[str, dict]:
     """Histograms of the properties of two sets of valid molecules over the same edges, and how far they are apart.
 
     name -> {"edges" (bins + 1), "samples" and "reference", shares (bins,), "distance"}. The edges span all but a

@@ -13,23 +13,19 @@ from numbers import Integral
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from .extras import optional
+from .graphs import ATOMS, VALENCE, Graph
 
 with optional(__name__):
     from rdkit import Chem, rdBase
     from rdkit.Chem.rdMolDescriptors import CalcExactMolWt
 
 ELEMENTS = "CNOF"
-LARGEST = 12  # heavy atoms of a molecule of the book's small set
+SMALL = 12  # heavy atoms of a molecule of the book's small set
 LONGEST = 1000  # characters of a string that is read: RDKit needs seconds for ten thousand, and hours for a million
 MOST_CELLS = 10_000_000  # of all the tables that `sequences` looks at: a second or two
 
-# Charged atoms are types of their own. The first 4 make the book's small set, the first 8 QM9, all of them ZINC250k.
-ATOMS = ("", "C", "N", "O", "F", "N+", "O-", "N-", "C-", "S", "Cl", "Br", "I", "P", "S-", "O+", "S+", "P+")
-# How many bonds an atom can have, a double bond counting twice; hydrogens, which are not drawn, take what is left.
-VALENCE = torch.tensor([0, 4, 3, 2, 1, 4, 1, 2, 3, 6, 1, 1, 1, 5, 1, 3, 3, 4])
 
 _VALENCE = VALENCE.tolist()
 _CHARGE = {"+": 1, "-": -1}
@@ -63,7 +59,7 @@ def small(smiles: str) -> str | None:
     without named isotopes. ValueError as in `canonical`.
     """
     molecule = _parse(smiles)
-    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= LARGEST:
+    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= SMALL:
         return None
     for atom in molecule.GetAtoms():
         odd = atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()
@@ -132,75 +128,6 @@ def _flat_smiles(molecule: Chem.Mol) -> str:
     return Chem.MolToSmiles(molecule)
 
 
-@dataclass(frozen=True, repr=False)
-class Graph:
-    """A batch of molecules: atoms (B, N) are codes of `ATOMS`, bonds (B, N, N) bond orders 0..3, symmetric.
-
-    Atoms stand first in their row, the places after them hold 0.
-    """
-
-    atoms: Tensor
-    bonds: Tensor
-
-    def __post_init__(self):
-        for name, codes in (("atoms", self.atoms), ("bonds", self.bonds)):
-            if not isinstance(codes, Tensor):
-                raise ValueError(f"the {name} of a Graph are a tensor, got {type(codes).__name__}: use torch.as_tensor")
-
-    def __len__(self):
-        return len(self.atoms)
-
-    def __getitem__(self, rows) -> "Graph":
-        """Some of the molecules: an index keeps the batch, of one."""
-        rows = slice(rows, rows + 1 or None) if isinstance(rows, int) else rows
-        return Graph(self.atoms[rows], self.bonds[rows])
-
-    def __repr__(self):
-        return f"Graph({len(self)} molecules of at most {self.atoms.shape[1]} atoms)"
-
-    @property
-    def sizes(self) -> Tensor:
-        """Number of atoms of each molecule (B,)."""
-        return (self.atoms > 0).sum(1)
-
-    @property
-    def free_valence(self) -> Tensor:
-        """Bonds that each atom could still have (B, N); hydrogens sit there. Negative where there are too many."""
-        return VALENCE.to(self.atoms.device)[self.atoms.long()] - self.bonds.sum(-1)
-
-    def faults(self, A: int = len(ATOMS) - 1) -> dict[str, Tensor]:
-        """Whatever keeps the tables from being graphs of the first A atom types -> {fault: rows that have it (B,)}.
-
-        Connected or not, with too many bonds or not: such graphs are graphs. ValueError for bonds of another shape.
-        """
-        atoms, bonds = self.atoms, self.bonds
-        if atoms.ndim != 2 or bonds.shape != (*atoms.shape, atoms.shape[1]):
-            wanted = (*atoms.shape, *atoms.shape[1:])
-            raise ValueError(
-                f"atoms of shape {tuple(atoms.shape)} need bonds of shape {wanted}, got {tuple(bonds.shape)}"
-            )
-        whole = {  # a table of whole numbers needs no second one beside it
-            f"{name} that is no whole number": (codes != codes.trunc()).flatten(1).any(1)
-            for name, codes in (("an atom type", atoms), ("a bond order", bonds))
-            if codes.is_floating_point()
-        }
-        return whole | {
-            f"an atom type outside 0..{A}": ((atoms < 0) | (atoms > A)).any(1),
-            "a bond order outside 0..3": ((bonds < 0) | (bonds > 3)).flatten(1).any(1),
-            "bonds that are not symmetric": (bonds != bonds.mT).flatten(1).any(1),
-            "a bond of an atom with itself": bonds.diagonal(dim1=1, dim2=2).any(1),
-            "an atom after an empty place": ((atoms[:, 1:] > 0) & (atoms[:, :-1] == 0)).any(1),
-            "a bond of an empty place": ((bonds.sum(-1) > 0) & (atoms == 0)).any(1),
-        }
-
-    def permute(self, order: Tensor) -> "Graph":
-        """The same molecules with their atoms in another order: place t takes atom order[:, t]; order is (B, N)."""
-        order = order.to(self.atoms.device)
-        rows = order.unsqueeze(-1).expand_as(self.bonds)
-        bonds = self.bonds.gather(1, rows).gather(2, order.unsqueeze(1).expand_as(self.bonds))
-        return Graph(self.atoms.gather(1, order), bonds)
-
-
 def from_smiles(
     smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical"
 ) -> Graph:
@@ -230,7 +157,7 @@ def from_smiles(
 
 
 @dataclass(frozen=True, repr=False)
-class Reading:
+class Account:
     """What `read` made of some lines: the graphs, and an account of every line that is not what it was.
 
     rows, names    for each graph the number of its line, from 0, and what followed the string on it
@@ -245,14 +172,14 @@ class Reading:
     changed: list[tuple[int, str, str]]
 
     def __repr__(self):
-        return f"Reading({len(self.rows)} graphs, {len(self.changed)} of them changed; {len(self.refused)} refused)"
+        return f"Account({len(self.rows)} graphs, {len(self.changed)} of them changed; {len(self.refused)} refused)"
 
 
 def read(
     lines: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical",
     salts: str = "refuse", stereo: str = "drop",
-) -> Reading:  # fmt: skip
-    """Lines of a file of molecules -> Reading: what `from_smiles` accepts as graphs, everything else with its reason.
+) -> Account:  # fmt: skip
+    """Lines of a file of molecules -> Account: what `from_smiles` accepts as graphs, everything else with its reason.
 
     A line is a string and, after white space, a name. salts="largest" keeps the largest part of a molecule in several
     parts (most heavy atoms, then the heaviest); stereo="refuse" refuses molecules with stereochemistry instead of
@@ -275,7 +202,7 @@ def read(
         names.append(name)
         if dropped:
             changed.append((row, text, ", ".join(dropped)))
-    return Reading(_stacked(parts, N), rows, names, refused, changed)
+    return Account(_stacked(parts, N), rows, names, refused, changed)
 
 
 def _check_options(A: int, N: int | None, order: str):
@@ -509,42 +436,6 @@ def _text(molecule: Chem.Mol) -> str | None:
     return Chem.MolToSmiles(molecule) if whole else None
 
 
-def parents(graph: Graph) -> Tensor:
-    """First earlier neighbour of each atom: (B, N), -1 where there is none."""
-    earlier = graph.bonds.tril(-1) > 0
-    return torch.where(earlier.any(-1), earlier.int().argmax(-1), -1)
-
-
-def in_bfs_order(graph: Graph) -> Tensor:
-    """Is every molecule connected and its atoms in some breadth-first order? (B,).
-
-    They are if every atom but the first has an earlier neighbour, and these parents never step back.
-    """
-    parent, exists = parents(graph)[:, 1:], graph.atoms[:, 1:] > 0
-    steps_back = (parent[:, 1:] < parent[:, :-1]) & exists[:, 1:]
-    return ~((parent < 0) & exists).any(1) & ~steps_back.any(1)
-
-
-def bfs_order(graph: Graph, *, generator: torch.Generator | None = None) -> Tensor:
-    """A random breadth-first order of each molecule, for `Graph.permute`: (B, N), padding last.
-
-    The first atom is uniform, and so is the order of atoms that are found together.
-    """
-    B, N = graph.atoms.shape
-    bonded, waiting = graph.bonds > 0, graph.atoms > 0
-    where = "cpu" if generator is None else generator.device  # one seed, one order, wherever the graph is
-    tie = torch.rand(B, N, generator=generator, device=where).to(graph.atoms.device)
-    found = torch.where(waiting, N, N + 2).float()  # place of the atom that found this one; N: not yet
-    order = []
-    for place in range(N):
-        nearest = (found + tie).argmin(1, keepdim=True)
-        order.append(nearest)
-        found = found.scatter(1, nearest, 2 * N + 4)  # taken
-        neighbours = bonded.gather(1, nearest.unsqueeze(-1).expand(-1, -1, N)).squeeze(1) & (found <= N)
-        found = torch.where(neighbours, found.clamp(max=place), found)
-    return torch.cat(order, 1)
-
-
 def sequences(smiles: str, *, A: int = len(ATOMS) - 1, N: int | None = None) -> Graph:
     """Every graph in breadth-first order that is this molecule, each once: all ways to generate it.
 
@@ -594,9 +485,3 @@ def _all_bfs_orders(near: list[set[int]], n: int) -> Iterator[list[int]]:
         else:
             blocks = itertools.permutations(near[order[place]] - set(order))
             begun += reversed([(order + list(block), place + 1) for block in blocks])
-
-
-def bandwidth(graph: Graph) -> Tensor:
-    """The longest bond, measured in places between its atoms: (B,)."""
-    place = torch.arange(graph.atoms.shape[1], device=graph.atoms.device)
-    return torch.where(graph.bonds > 0, (place[:, None] - place).abs(), 0).amax((1, 2))

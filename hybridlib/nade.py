@@ -50,6 +50,6 @@ class NADE(Autoregressive):
         x, a = torch.zeros_like(u), self.c.expand(n, -1)
         for d in self.order.tolist():
             theta = (torch.sigmoid(a) * self.V[d]).sum(-1) + self.b[d]
-            x[:, d] = self.output.pick(theta[:, None], u[:, d])
+            x[:, d] = self.output.icdf(theta[:, None], u[:, d])
             a = a + x[:, d, None] * self.W[d]
         return x

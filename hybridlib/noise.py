@@ -1,9 +1,25 @@
 """Random numbers drawn where their generator lives, so that one seed gives the same samples on every device."""
 
+import contextlib
 import operator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's global generators as after `torch.manual_seed(seed)`, and leave them as they were.
+
+    First weights come from there: `with seeded(0): model = MADE(6)` is the same model every time. ValueError for a
+    seed that is no whole number.
+    """
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise ValueError(f"a seed is a whole number, got {seed!r}")
+    with torch.random.fork_rng():
+        torch.manual_seed(operator.index(seed))
+        yield
 
 
 def draw(kind, shape, *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -38,3 +54,10 @@ def _counts(shape) -> tuple[int, ...]:
         if n < 0:
             raise ValueError(f"the number of samples must not be negative, got {n}")
     return tuple(map(operator.index, shape))
+
+
+def check_width(w: float) -> float:
+    """The width of uniform noise, if it lies in (0, 1]; else ValueError."""
+    if not 0 < w <= 1:
+        raise ValueError(f"the noise has width w = {w}; it must lie in (0, 1], for wider cells overlap")
+    return float(w)

@@ -53,7 +53,7 @@ class Bernoulli(Described):
         """(B, D, 1) -> Bernoulli with batch shape (B, D)."""
         return distributions.Bernoulli(logits=precise(theta).squeeze(-1), validate_args=False)
 
-    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+    def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: (..., 1) and uniforms (...) -> values (...)."""
         return (u < torch.sigmoid(precise(theta).squeeze(-1))).to(u.dtype)
 
@@ -109,7 +109,7 @@ class Categorical(Described):
         # normalized here: torch subtracts a logsumexp instead, which rounds away what large logits differ by
         return distributions.Categorical(logits=precise(theta).log_softmax(-1), validate_args=False)
 
-    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+    def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: the first category whose cumulative probability exceeds u."""
         return outcome(precise(theta).softmax(-1), u).to(u.dtype)
 
@@ -159,7 +159,7 @@ class Normal(Real):
         mean, log_scale = self._parts(theta)
         return distributions.Normal(mean, log_scale.exp(), validate_args=False)
 
-    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+    def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: mean + scale * Phi^-1(u)."""
         return self.distribution(theta).icdf(_open(u))
 
@@ -221,7 +221,7 @@ class LogisticMixture(Real):
             distributions.Categorical(logits=weight.log_softmax(-1), validate_args=False), parts, validate_args=False
         )
 
-    def pick(self, theta: Tensor, u: Tensor) -> Tensor:
+    def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
         """One uniform does both draws: u chooses the component, and what is left of u is uniform again."""
         weight, parts = self._parts(theta)
         weight = weight.softmax(-1)

@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from tqdm.auto import tqdm
 
 from . import __version__
-from .described import Described, describe, differences, fingerprint, rebuild, source
+from .described import Described, code_of, describe, differences, fingerprint, rebuild
 
 
 @contextmanager
@@ -125,8 +125,8 @@ def fit(
     settings = {"lr": lr, "schedule": schedule, "ema": ema, "seed": seed, "steps": steps}
     settings.update(_options(optimizer))
     if checkpoint:
-        settings.update(_data(batches, batch_size), loss=source(loss), epochs=epochs if schedule else None)
-        settings["validate"] = source(validate) if validate else None
+        settings.update(_data(batches, batch_size), loss=code_of(loss), epochs=epochs if schedule else None)
+        settings["validate"] = code_of(validate) if validate else None
         settings["frozen"] = [name for name, p in model.named_parameters() if not p.requires_grad]
         _sweep(checkpoint)
         if resume and Path(checkpoint).exists():

@@ -125,7 +125,7 @@ class Transformer(Autoregressive):
             if self.end is not None:
                 theta = self._after_end(theta, symbol)
             if prefix is None or t >= len(prefix):
-                x[:, t] = self.output.pick(adjust(theta[:, 0], temperature, top_k, top_p), u[:, t])
+                x[:, t] = self.output.icdf(adjust(theta[:, 0], temperature, top_k, top_p), u[:, t])
             symbol = x[:, t : t + 1].long()
             if self.end is not None and (symbol == self.end).all():
                 x[:, t:] = self.end
@@ -137,7 +137,7 @@ class Transformer(Autoregressive):
         """The same samples by T full passes, which forget everything in between: the oracle of ``sample``."""
         u, x = self._begin(n, prefix, generator)
         for t in range(0 if prefix is None else len(prefix), self.T):
-            x[:, t] = self.output.pick(adjust(self.theta(x)[:, t], temperature, top_k, top_p), u[:, t])
+            x[:, t] = self.output.icdf(adjust(self.theta(x)[:, t], temperature, top_k, top_p), u[:, t])
         return x
 
     def _begin(self, n, prefix, generator):

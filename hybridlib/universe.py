@@ -29,13 +29,14 @@ import torch
 from torch import Tensor
 
 from .extras import optional
-from .molecules import ELEMENTS, VALENCE, Graph, build, canonical, listed, parsed, quoted, sequences
+from .graphs import VALENCE, Graph
+from .molecules import ELEMENTS, build, canonical, listed, parsed, quoted, sequences
 
 with optional(__name__):
     import networkx as nx
     from rdkit import Chem
 
-LARGEST = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
+MOST_ATOMS = 7  # heavy atoms: as far as networkx's atlas of graphs reaches
 CODES = range(1, len(ELEMENTS) + 1)  # the first atom types: C, N, O, F
 FORBIDDEN = {  # rule -> SMARTS patterns of which a strict molecule has none; rule 1 is no pattern
     2: ["*=*=*"],
@@ -52,15 +53,15 @@ FORBIDDEN = {  # rule -> SMARTS patterns of which a strict molecule has none; ru
 
 
 @functools.cache
-def molecules(n: int, *, strict: bool = True) -> tuple[str, ...]:
+def members(n: int, *, strict: bool = True) -> tuple[str, ...]:
     """The molecules of exactly n heavy atoms as sorted canonical SMILES without stereochemistry.
 
     Two Kekule forms of one aromatic molecule are two graphs but one SMILES, and count once.
     """
-    if n not in range(1, LARGEST + 1):
-        raise ValueError(f"n is a whole number of heavy atoms from 1 to {LARGEST}, got {n!r}")
+    if n not in range(1, MOST_ATOMS + 1):
+        raise ValueError(f"n is a whole number of heavy atoms from 1 to {MOST_ATOMS}, got {n!r}")
     if strict:
-        return tuple(smiles for smiles in molecules(n, strict=False) if not any(broken(smiles)))
+        return tuple(smiles for smiles in members(n, strict=False) if not any(broken(smiles)))
     skeletons = (g for g in nx.graph_atlas_g() if len(g) == n and nx.is_connected(g))
     return tuple(sorted({_smiles(*graph) for skeleton in skeletons for graph in _fillings(skeleton)}))
 
@@ -145,7 +146,7 @@ def _ways(text: str, A: int, N: int) -> Graph:
     return sequences(text, A=A, N=N)
 
 
-def compare(model, smiles: Iterable[str], *, possible: Iterable[str] = ()) -> dict[str, float]:
+def exact_scores(model, smiles: Iterable[str], *, possible: Iterable[str] = ()) -> dict[str, float]:
     """A model beside the uniform distribution on some molecules, without sampling error.
 
     kl        KL(uniform || model), nats: 0 if and only if they are the same

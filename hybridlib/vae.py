@@ -122,7 +122,7 @@ class VAE(Described, nn.Module):
         if self.chained:
             return self.decoder.sample(n, context=z, generator=generator)
         theta = self._theta(z)
-        return self.output.pick(theta, draw(torch.rand, theta.shape[:-1], like=theta, generator=generator))
+        return self.output.icdf(theta, draw(torch.rand, theta.shape[:-1], like=theta, generator=generator))
 
     def _theta(self, z: Tensor) -> Tensor:
         """The decoder's numbers: (B, Z) -> (B, D, P)."""

@@ -6,15 +6,18 @@ import torch
 from shaken import rng
 from torch import nn
 
+from hybridlib.argmax import Argmax, argmax_elbo
 from hybridlib.autoencoder import Autoencoder
-from hybridlib.dequantization import Argmax, Dequantized, UniformDequantizer, VariationalDequantizer, argmax_elbo
+from hybridlib.dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from hybridlib.ensembles import Mixture, Pool
 from hybridlib.flows import Flow, Linear, Logit, Spline, iaf, maf, realnvp
 from hybridlib.fvsbn import FVSBN
 from hybridlib.graphaf import GraphAF
+from hybridlib.graphs import Graph
 from hybridlib.independent import Independent
 from hybridlib.layers import mlp
-from hybridlib.made import MADE, Mixture, Pool, random_orders
-from hybridlib.molecules import Graph, from_smiles
+from hybridlib.made import MADE, random_orders
+from hybridlib.molecules import from_smiles
 from hybridlib.nade import NADE
 from hybridlib.outputs import Categorical, LogisticMixture, Normal
 from hybridlib.pixelcnn import PixelCNN
@@ -134,13 +137,13 @@ SUBJECTS = {name: discrete(name) for name in MODELS} | {
         lambda: PixelCNN((2, 2), 5, layers=2, output=LogisticMixture(2)), (reals(4),), whole=False
     ),
     "maf": Subject(lambda: maf(3, 2, (8,)), (reals(3),), whole=False),
-    "maf of splines": Subject(lambda: maf(3, 2, (8,), bend=Spline(4)), (reals(3),), whole=False),
+    "maf of splines": Subject(lambda: maf(3, 2, (8,), univariate=Spline(4)), (reals(3),), whole=False),
     "maf with context": Subject(
         lambda: maf(3, 2, (8,), context=2), (reals(3), CONTEXT), sample=drawn, whole=False
     ),
     "iaf": Subject(lambda: iaf(3, 2, (8,)), (reals(3),), whole=False),
     "realnvp": Subject(lambda: realnvp(3, 2, (8,)), (reals(3),), whole=False),
-    "realnvp of splines": Subject(lambda: realnvp(3, 2, (8,), bend=Spline(4)), (reals(3),), whole=False),
+    "realnvp of splines": Subject(lambda: realnvp(3, 2, (8,), univariate=Spline(4)), (reals(3),), whole=False),
     "fixed maps": Subject(
         lambda: Flow(2, [Logit(), Linear([[2.0, 1.0], [0.0, 1.0]], [0.5, 0.0]), *maf(2, 1, (8,)).transforms]),
         (reals(2).sigmoid(),), whole=False,

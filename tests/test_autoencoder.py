@@ -7,9 +7,10 @@ import torch
 from shaken import rng
 from torch import nn
 
-from hybridlib import comparison, train
+from hybridlib import train
 from hybridlib.autoencoder import Autoencoder, corrupt, largest_angle
 from hybridlib.layers import mlp
+from hybridlib.page import comparison
 
 
 def test_a_linear_autoencoder_finds_the_principal_subspace():

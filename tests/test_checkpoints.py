@@ -18,7 +18,7 @@ def test_there_is_one():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_draws_molecules_and_knows_its_training(path):
-    model = checkpoints.graphaf(path.stem)
+    model = checkpoints.pretrained(path.stem)
     assert not model.training and path.stat().st_size < 4e6
     graph = model.sample(200, generator=rng())
     smiles = to_smiles(graph)
@@ -35,13 +35,13 @@ def test_draws_molecules_and_knows_its_training(path):
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="no checkpoint 'graphaf', nor a file of this name; there are zinc_exact"):
-        checkpoints.graphaf("graphaf")
+        checkpoints.pretrained("graphaf")
     with pytest.raises(ValueError, match="there is no checkpoint 'aaa") as error:
-        checkpoints.graphaf("a" * 5000)
+        checkpoints.pretrained("a" * 5000)
     assert len(str(error.value)) < 400
     for odd in (None, 5, b"zinc_exact", ["zinc_exact"]):
         with pytest.raises(ValueError, match=f"a name or a path, got {type(odd).__name__}"):
-            checkpoints.graphaf(odd)
+            checkpoints.pretrained(odd)
 
 
 def test_no_way_out_of_the_folder(tmp_path, monkeypatch):
@@ -51,16 +51,16 @@ def test_no_way_out_of_the_folder(tmp_path, monkeypatch):
     train.save(GraphAF(H=4), tmp_path / "x.safetensors")
     for name in ("../../x", str(tmp_path / "x"), "", ".", "../x.safetensors"):
         with pytest.raises(ValueError, match="there is no checkpoint"):
-            checkpoints.graphaf(name)
+            checkpoints.pretrained(name)
 
 
 def test_a_file_of_ones_own(tmp_path):
     model, path = GraphAF(3, 5, H=8, reading="categorical", masked=True), tmp_path / "mine.safetensors"
     train.save(model, path)
     for name in (path, str(path)):
-        mine = checkpoints.graphaf(name)
+        mine = checkpoints.pretrained(name)
         assert (mine.A, mine.N, mine.reading, mine.masked) == (3, 5, "categorical", True) and not mine.training
         assert all(torch.equal(a, b) for a, b in zip(mine.state_dict().values(), model.state_dict().values()))
     train.save(MADE(4, (8,)), path)
     with pytest.raises(ValueError, match=r"mine.safetensors holds a MADE, not a GraphAF; read it with train.load"):
-        checkpoints.graphaf(path)
+        checkpoints.pretrained(path)

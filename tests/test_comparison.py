@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hybridlib import audit, comparison, datasets, viz
+from hybridlib import audit, datasets
 from hybridlib.independent import Independent
+from hybridlib.page import comparison, viz
 
 
 def test_independent_coins_have_the_shares_of_the_data():

@@ -8,15 +8,8 @@ from scipy import integrate, stats
 from shaken import rng, shaken
 
 from hybridlib import audit
-from hybridlib.dequantization import (
-    Argmax,
-    ArgmaxNormal,
-    Dequantized,
-    UniformDequantizer,
-    VariationalDequantizer,
-    argmax_elbo,
-    bits_per_dim,
-)
+from hybridlib.argmax import Argmax, ArgmaxNormal, argmax_elbo
+from hybridlib.dequantization import Dequantized, UniformDequantizer, VariationalDequantizer, bits_per_dim
 from hybridlib.flows import Flow, Inverse, Logit, iaf, maf, realnvp
 from hybridlib.made import MADE
 from hybridlib.outputs import LogisticMixture

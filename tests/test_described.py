@@ -13,14 +13,16 @@ import torch
 from torch import nn
 
 from hybridlib import described, flows, outputs
+from hybridlib.argmax import Argmax
 from hybridlib.autoencoder import Autoencoder
-from hybridlib.dequantization import Argmax, Dequantized, UniformDequantizer, VariationalDequantizer
-from hybridlib.described import Described, describe, differences, fingerprint, rebuild, source
+from hybridlib.dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from hybridlib.described import Described, code_of, describe, differences, fingerprint, rebuild
+from hybridlib.ensembles import Mixture, Pool
 from hybridlib.fvsbn import FVSBN
 from hybridlib.graphaf import GraphAF
 from hybridlib.independent import Independent
 from hybridlib.layers import mlp
-from hybridlib.made import MADE, Mixture, Pool, random_orders
+from hybridlib.made import MADE, random_orders
 from hybridlib.nade import NADE
 from hybridlib.pixelcnn import PixelCNN
 from hybridlib.recipes import convolutional_vae
@@ -41,7 +43,7 @@ MODELS = {
     "pixelcnn": lambda: PixelCNN((2, 3), 4, layers=2, output=outputs.LogisticMixture(2, unit=0.125)),
     "transformer": lambda: Transformer(4, 3, width=8, layers=1, heads=2, end=0),
     "in blocks": lambda: InBlocks(Transformer(2, 4, width=8, layers=1, heads=1), 2),
-    "maf": lambda: flows.maf(4, 2, (6,), bend=flows.Spline(3, reach=2.5), context=1),
+    "maf": lambda: flows.maf(4, 2, (6,), univariate=flows.Spline(3, reach=2.5), context=1),
     "iaf": lambda: flows.iaf(4, 2, (6,)),
     "realnvp": lambda: flows.realnvp(4, 2, (6,)),
     "fixed maps": lambda: flows.Flow(2, (f for f in [flows.Logit(0.01), flows.Linear([[1.0, 0.3], [0.0, 2.0]])])),
@@ -119,7 +121,7 @@ def test_differences_are_few_words():
     long = [describe(MADE(200, (4,), orders=orders)) for orders in (torch.arange(200), torch.arange(200).flip(0))]
     (told,) = differences(*long)
     assert told.startswith("orders was [0, 1, 2") and len(told) < 200
-    one, other = (describe(flows.maf(3, 2, (4,), bend=bend)) for bend in (flows.Spline(4), flows.Affine()))
+    one, other = (describe(flows.maf(3, 2, (4,), univariate=bend)) for bend in (flows.Spline(4), flows.Affine()))
     assert list(differences(one, other)) == [
         f"transforms.{i}.conditioner.output was a hybridlib.flows.Spline, this is a hybridlib.flows.Affine"
         for i in (0, 1)
@@ -149,22 +151,22 @@ def loss(model, x):
 
 def test_the_code_of_a_loss(monkeypatch):
     """Comments and spaces do not count; constants, and what is around, do."""
-    written = source(loss)
+    written = code_of(loss)
     same, other = {}, {}
     text = "def loss(model, x):\n    # the mean\n\n    return SCALE * helper( model(x) )"
     for scope in (same, other):
         exec(compile(text, "elsewhere", "exec"), scope | {"__name__": __name__}, scope)
     monkeypatch.setitem(same["loss"].__globals__, "SCALE", SCALE)
     monkeypatch.setitem(same["loss"].__globals__, "helper", helper)
-    assert source(same["loss"]) == written
+    assert code_of(same["loss"]) == written
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "SCALE", 3.0)
-        assert source(loss) != written
+        assert code_of(loss) != written
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "helper", lambda x: x.sum())
-        assert source(loss) != written
-    assert source(loss) == written
-    assert source(partial(loss)) != source(partial(loss, x=1))
+        assert code_of(loss) != written
+    assert code_of(loss) == written
+    assert code_of(partial(loss)) != code_of(partial(loss, x=1))
 
     class Weighted:
         def __init__(self, by):
@@ -173,8 +175,8 @@ def test_the_code_of_a_loss(monkeypatch):
         def __call__(self, model, x):
             return self.by * loss(model, x)
 
-    assert source(Weighted(1.0)) == source(Weighted(1.0)) != source(Weighted(2.0))
-    before = source(Weighted(1.0))
+    assert code_of(Weighted(1.0)) == code_of(Weighted(1.0)) != code_of(Weighted(2.0))
+    before = code_of(Weighted(1.0))
     Weighted.__call__ = lambda self, model, x: -self.by * loss(model, x)
-    assert source(Weighted(1.0)) != before
-    assert source(lambda m, x: m(x) in {"a", "b"}) and source(torch.nn.functional.mse_loss) and source(nn.MSELoss())
+    assert code_of(Weighted(1.0)) != before
+    assert code_of(lambda m, x: m(x) in {"a", "b"}) and code_of(torch.nn.functional.mse_loss) and code_of(nn.MSELoss())

@@ -289,7 +289,7 @@ FULL_SIZE = {  # what the docstrings of Autoregressive.log_prob, Flow.log_prob a
         lambda: little_shaken(InBlocks(Transformer(112, 128, width=64, layers=2), 7), 1.0), (PAGE,), 1e-6,
     ),
     "maf": (lambda: little_shaken(maf(784, 5), 0.1), (torch.randn(10, 784, generator=rng(8)),), 1e-5),
-    "graphaf": (checkpoints.graphaf, (LARGE.atoms, LARGE.bonds), 1e-5),
+    "graphaf": (checkpoints.pretrained, (LARGE.atoms, LARGE.bonds), 1e-5),
 }  # fmt: skip
 
 

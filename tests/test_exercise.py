@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybridlib.exercise import check, same
+from hybridlib.page.exercise import check, same
 
 
 def doubles_its_input(f):

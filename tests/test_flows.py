@@ -36,7 +36,7 @@ TRANSFORMS = {
     "spline": lambda: AutoregressiveFlow(MADE(4, (16,), output=Spline(5))),
     "convolution": lambda: AutoregressiveFlow(PixelCNN((2, 2), 4, layers=2, output=Affine())),
     "coupling": lambda: Coupling(PASSES, mlp(2, 16, 4)),
-    "spline coupling": lambda: Coupling(PASSES, mlp(2, 16, 2 * Spline(6).P), bend=Spline(6)),
+    "spline coupling": lambda: Coupling(PASSES, mlp(2, 16, 2 * Spline(6).P), univariate=Spline(6)),
     "linear": lambda: Linear(torch.randn(4, 4, generator=rng(3)).double() + 2 * torch.eye(4).double(), [1.0, 2, 3, 4]),
     "scales": lambda: Linear([0.5, -2.0, 1.0, 3.0]),
     "inverse": lambda: Inverse(AutoregressiveFlow(MADE(4, (16,), output=Affine()))),
@@ -45,7 +45,7 @@ TRANSFORMS = {
     "maf": lambda: maf(4, 3, (16,)),
     "iaf": lambda: iaf(4, 3, (16,)),
     "realnvp": lambda: realnvp(4, 4, (16,)),
-    "spline maf": lambda: maf(4, 2, (16,), bend=Spline()),
+    "spline maf": lambda: maf(4, 2, (16,), univariate=Spline()),
     "flow in a flow": lambda: Flow(4, [maf(4, 1, (8,)), realnvp(4, 1, (8,))]),
     "context": lambda: maf(4, 2, (16,), context=3),
     "coupling with context": lambda: realnvp(4, 2, (16,), context=3),
@@ -110,7 +110,7 @@ class TestDensity:
             with pytest.raises(ValueError, match="at least two variables, got D = 1"):
                 realnvp(1)
             return
-        flow = shaken(build(D, 2, (8,), bend=bend), scale=0.15)
+        flow = shaken(build(D, 2, (8,), univariate=bend), scale=0.15)
         assert audit.total_density(flow.log_prob, [-14.0] * D, [14.0] * D, points=700) == pytest.approx(1, abs=2e-3)
 
     @pytest.mark.parametrize("build", [maf, iaf, realnvp])
@@ -127,7 +127,7 @@ class TestDensity:
     def test_drawn_density_is_the_density(self):
         for build in (maf, iaf, realnvp):
             flow = shaken(build(3, 2, (8,)), scale=0.2)
-            x, log_p = flow.draw(50, generator=rng())
+            x, log_p = flow.rsample_and_log_prob(50, generator=rng())
             torch.testing.assert_close(flow.log_prob(x), log_p)
             torch.testing.assert_close(flow.sample(50, generator=rng()), x)
             assert log_p.requires_grad
@@ -139,7 +139,7 @@ class TestDensity:
         assert isinstance(gaussian.output, Normal)
 
     def test_starts_as_the_identity(self):
-        for flow in (maf(5), iaf(5), realnvp(5), maf(5, bend=Spline()), realnvp(5, bend=Spline())):
+        for flow in (maf(5), iaf(5), realnvp(5), maf(5, univariate=Spline()), realnvp(5, univariate=Spline())):
             z, log_det = flow.double()(points(D=5))
             torch.testing.assert_close(z, points(D=5))
             torch.testing.assert_close(log_det, torch.zeros(40).double(), atol=1e-12, rtol=0)
@@ -164,7 +164,7 @@ class TestDensity:
 def test_every_number_of_the_context_is_used_by_its_own_row(build):
     flow = shaken(build(3, 2, (16,), context=2), scale=0.2)
     x, context = points(6, 3), torch.randn(6, 2, generator=rng(4), dtype=torch.double, requires_grad=True)
-    for log_p in (flow.log_prob(x, context), flow.draw(6, context=context, generator=rng())[1]):
+    for log_p in (flow.log_prob(x, context), flow.rsample_and_log_prob(6, context=context, generator=rng())[1]):
         (slope,) = torch.autograd.grad(log_p[2], context)
         assert (slope[2] != 0).all() and (slope[[0, 1, 3, 4, 5]] == 0).all()
 

@@ -9,8 +9,10 @@ import torch
 from shaken import rng, shaken
 
 from hybridlib import train
-from hybridlib.graphaf import CHECKS, FAR, READINGS, GraphAF, Growth, distances
-from hybridlib.molecules import VALENCE, Graph, bfs_order, from_smiles, in_bfs_order, to_smiles
+from hybridlib.graphaf import CHECKS, READINGS, GraphAF, Growth
+from hybridlib.graphs import VALENCE, Graph, bfs_order, in_bfs_order
+from hybridlib.molecules import from_smiles, to_smiles
+from hybridlib.subgraphs import FAR, distances
 
 MOLECULES = [
     "CC(=O)Nc1ccccc1", "C", "C#N", "C1CC1C2CC2", "CC(C)(C)C", "NCC(=O)O", "C1=CC2CC2C1", "OC1COC1", "c1ccc2ccccc2c1",

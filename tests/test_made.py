@@ -10,8 +10,9 @@ from shaken import rng, shaken
 
 from hybridlib import audit
 from hybridlib.autoregressive import Autoregressive
+from hybridlib.ensembles import Mixture, Pool
 from hybridlib.fvsbn import FVSBN
-from hybridlib.made import MADE, Mixture, Pool, evenly_spaced_degrees, random_orders
+from hybridlib.made import MADE, evenly_spaced_degrees, random_orders
 from hybridlib.outputs import Bernoulli, Categorical, Logistic, LogisticMixture, Normal
 
 ORDER = torch.tensor([2, 0, 4, 1, 3])
@@ -195,7 +196,7 @@ def test_real_outputs_integrate_to_one_and_pick_by_quantile(output):
     density = output.distribution(theta).log_prob(grid[:, None]).exp().squeeze(-1)
     assert torch.trapezoid(density, grid).item() == pytest.approx(1, abs=1e-4)
     u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    picked = output.pick(theta[0, 0].expand(20_000, -1), u)
+    picked = output.icdf(theta[0, 0].expand(20_000, -1), u)
     mean = torch.trapezoid(density * grid, grid)
     assert picked.mean().item() == pytest.approx(mean.item(), abs=5e-3)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hybridlib import metrics
-from hybridlib.molecules import Graph, from_smiles
+from hybridlib.graphs import Graph
+from hybridlib.molecules import from_smiles
 
 GOOD = ["CCO", "CCO", "c1ccccc1", "CC(=O)O"]
 
@@ -53,14 +54,18 @@ def test_every_list_may_be_an_iterator():
     smiles = ["OCC", "CC", "c1ccccc1C", "CC(=O)O"]
     assert metrics.scaffolds(iter(smiles)) == metrics.scaffolds(smiles)
     assert metrics.properties(iter(smiles), ["QED"])["QED"].tolist() == metrics.properties(smiles)["QED"].tolist()
-    assert metrics.compare(iter(smiles), iter(smiles), bins=2) == metrics.compare(smiles, smiles, bins=2)
+    assert metrics.property_distances(iter(smiles), iter(smiles), bins=2) == metrics.property_distances(
+        smiles, smiles, bins=2
+    )
     assert metrics.lost(iter([*smiles, "C.C"]), at_once=2) == ["C.C"]
     assert (
         metrics.bootstrap(iter([1.0, 2.0])) == metrics.bootstrap([1.0, 2.0]) == metrics.bootstrap(torch.tensor([1, 2]))
     )
 
 
-@pytest.mark.parametrize("measure", [metrics.scaffolds, metrics.properties, lambda part: metrics.compare(part, ["CC"])])
+@pytest.mark.parametrize(
+    "measure", [metrics.scaffolds, metrics.properties, lambda part: metrics.property_distances(part, ["CC"])]
+)
 def test_what_is_no_molecule_is_named_by_its_row(measure):
     with pytest.raises(ValueError, match=r"row 1: 'C\(C' is no molecule"):
         measure(["CC", "C(C"])
@@ -125,13 +130,13 @@ def test_a_repaired_molecule_is_lost(monkeypatch):
 
 def test_properties_of_two_sets_side_by_side():
     one, other = ["CCO", "CCCO", "CCCCO", "CCCCCO"], ["CO", "CCO", "CCCO", "CCCCO"]
-    found = metrics.compare(one, other, bins=4)
+    found = metrics.property_distances(one, other, bins=4)
     assert list(found) == ["logP", "QED", "weight"]
     for part in found.values():
         assert len(part["edges"]) == 5 and sum(part["samples"]) == pytest.approx(1) == sum(part["reference"])
     assert found["weight"]["distance"] == pytest.approx(14.03, abs=0.05), "one CH2 more"
     assert found["weight"]["samples"] == [0, 0.25, 0.25, 0.5], "the heaviest lies beyond the edges"
-    assert metrics.compare(one, one)["QED"]["distance"] == 0
+    assert metrics.property_distances(one, one)["QED"]["distance"] == 0
 
 
 def test_nothing_to_measure():

@@ -10,19 +10,8 @@ from rdkit import Chem
 from shaken import rng
 
 from hybridlib import checkpoints, datasets, molecules
-from hybridlib.molecules import (
-    ATOMS,
-    VALENCE,
-    Graph,
-    bandwidth,
-    bfs_order,
-    from_smiles,
-    in_bfs_order,
-    parents,
-    read,
-    sequences,
-    to_smiles,
-)
+from hybridlib.graphs import ATOMS, VALENCE, Graph, bandwidth, bfs_order, in_bfs_order, parents
+from hybridlib.molecules import from_smiles, read, sequences, to_smiles
 
 # every atom type of the alphabet, aromatic rings, all bond orders
 CHARGED = [
@@ -156,7 +145,7 @@ class TestCanonicalTensors:
 
     def test_the_shipped_network_gives_frozen_molecules_their_stored_nats(self):
         """In float64 the order of additions moves the ninth digit, another form or order of atoms moves the first."""
-        model = checkpoints.graphaf().double()
+        model = checkpoints.pretrained().double()
         expected = torch.tensor([nats for _, nats in FROZEN], dtype=torch.float64)
         for k in range(3):
             texts = [[*spellings(text, 5)][2 * k] for text, _ in FROZEN]
@@ -425,7 +414,7 @@ class TestRows:
                 from_smiles([text])
 
 
-class TestReading:
+class TestAccount:
     LINES = [
         "CCO ethanol", "[Na+].CC(=O)[O-]\tsodium acetate", "", "C[C@H](N)O", "[CH3:1]C", "C(C", "CCCCCCC too large",
         "C[Si]", "CO v.1 -2.52\n",
@@ -442,7 +431,7 @@ class TestReading:
         for reason, words in zip(reasons, ("disconnected", "empty", "cannot read", "7 heavy atoms", "radical")):
             assert words in reason
         assert found.changed == [(3, "C[C@H](N)O", "stereochemistry"), (4, "[CH3:1]C", "labels of atoms")]
-        assert repr(found) == "Reading(4 graphs, 2 of them changed; 5 refused)"
+        assert repr(found) == "Account(4 graphs, 2 of them changed; 5 refused)"
 
     def test_what_it_keeps_is_what_from_smiles_would_read(self):
         found = read(RINGS + CHARGED, N=30)

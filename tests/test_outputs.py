@@ -7,12 +7,14 @@ import pytest
 import torch
 from shaken import rng, shaken
 
+from hybridlib.argmax import Argmax, ArgmaxNormal
 from hybridlib.autoencoder import Autoencoder
-from hybridlib.dequantization import Argmax, ArgmaxNormal, Dequantized, VariationalDequantizer
+from hybridlib.dequantization import Dequantized, VariationalDequantizer
+from hybridlib.ensembles import Mixture, Pool
 from hybridlib.flows import Flow, Linear, Spline, iaf, maf, realnvp
 from hybridlib.fvsbn import FVSBN
 from hybridlib.layers import mlp
-from hybridlib.made import MADE, Mixture, Pool, random_orders
+from hybridlib.made import MADE, random_orders
 from hybridlib.nade import NADE
 from hybridlib.outputs import Bernoulli, Categorical, LogisticMixture, Normal, outcome
 from hybridlib.pixelcnn import PixelCNN
@@ -115,10 +117,13 @@ class TestRefused:
         [
             (lambda: MADE(6, context=2).log_prob(X, torch.zeros(1, 2).cfloat()), "context needs real numbers"),
             (lambda: MADE(6, context=2).log_prob(X, torch.zeros(1, 2).numpy()), r"got shape \(1, 2\) of ndarray"),
-            (lambda: maf(6, 1, context=2).draw(1, context=torch.zeros(1, 2).cfloat()), "context needs real numbers"),
+            (
+                lambda: maf(6, 1, context=2).rsample_and_log_prob(1, context=torch.zeros(1, 2).cfloat()),
+                "context needs real numbers",
+            ),
             (lambda: MADE(6, context=2).theta(X), r"context of shape \(1, 2\), got none"),
-            (lambda: MADE(6, context=2).generate(X, Bernoulli().pick), r"context of shape \(1, 2\), got none"),
-            (lambda: MADE(6).generate(X[:, :5], Bernoulli().pick), r"shape \(B, 6\), got \(1, 5\)"),
+            (lambda: MADE(6, context=2).generate(X, Bernoulli().icdf), r"context of shape \(1, 2\), got none"),
+            (lambda: MADE(6).generate(X[:, :5], Bernoulli().icdf), r"shape \(B, 6\), got \(1, 5\)"),
             (lambda: NADE(6).theta(X[:, :5]), r"shape \(B, 6\), got \(1, 5\)"),
             (lambda: MADE(6, output=Categorical), "must be an object such as"),
             (lambda: MADE(6, output="bernoulli"), "output is 'bernoulli'"),
@@ -180,9 +185,9 @@ class TestRefused:
 def test_a_spline_says_that_the_data_lie_beyond_its_reach():
     x = 20 + torch.randn(50, 2, generator=rng())
     for flow in (
-        iaf(2, 2, (16,), bend=Spline()),
-        maf(2, 2, (16,), bend=Spline()),
-        maf(2, 2, (16,), bend=Spline(reach=3)),
+        iaf(2, 2, (16,), univariate=Spline()),
+        maf(2, 2, (16,), univariate=Spline()),
+        maf(2, 2, (16,), univariate=Spline(reach=3)),
     ):
         with pytest.warns(UserWarning, match=r"variable 0 lies outside .* standardize the data"):
             flow.train().log_prob(x)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pretend_gpu import PretendGPU
 from torch import nn
 
-from hybridlib import audit, train
+from hybridlib import report, train
 from hybridlib.made import MADE
 from hybridlib.train import evaluate, fit
 
@@ -364,4 +364,4 @@ def test_a_model_is_trained_judged_saved_and_audited_there(tmp_path):
         other = MADE(4, (8,)).to("cuda")
         train.load(other, tmp_path / "model.safetensors")
         assert torch.equal(evaluate(other, x), evaluate(model, x)) and next(other.parameters()).is_cuda
-        assert audit.audit(model).ok
+        assert report.examine(model).ok

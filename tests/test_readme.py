@@ -21,7 +21,11 @@ from packaging.requirements import Requirement
 from hybridlib.extras import EXTRAS, optional
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = sorted(path.stem for path in (ROOT / "hybridlib").glob("*.py") if path.stem != "__init__")
+ROOMS = sorted(
+    ".".join(path.relative_to(ROOT / "hybridlib").with_suffix("").parts)
+    for path in (ROOT / "hybridlib").rglob("*.py")
+    if path.stem not in ("__init__", "__main__")
+)
 SPECIFIED = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -119,8 +123,8 @@ for room in {ROOMS}:
     ran = run(bare, code, tmp_path)
     assert ran.returncode == 0, ran.stderr
     told = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
-    molecules = {"checkpoints", "graphaf", "metrics", "molecules", "recipes", "universe"}
-    figures = {"show", "viz", "widgets"}
+    molecules = {"metrics", "molecules", "universe"}
+    figures = {"page.source", "page.viz", "page.widgets"}
     assert set(told) == molecules | figures
     for extra, rooms in (("molecules", molecules), ("figures", figures)):
         for room in rooms:
@@ -131,8 +135,8 @@ CALLS = {
     "datasets.load('digits')": "pictures",
     "datasets.load('mnist5k')": "pictures",
     "datasets.load('smiles')": "molecules",
-    "datasets.strings('smiles')": "molecules",
-    "datasets.graphs('qm9')": "molecules",
+    "datasets.load_strings('smiles')": "molecules",
+    "datasets.load_graphs('qm9')": "molecules",
     "comparison.probe([torch.ones(2, 1)] * 2, [torch.tensor([0, 1])] * 2)": "pictures",
 }
 
@@ -140,7 +144,8 @@ CALLS = {
 def test_calls_that_need_an_extra_say_which(bare, tmp_path):
     code = f"""
 import torch
-from hybridlib import comparison, datasets
+from hybridlib import datasets
+from hybridlib.page import comparison
 for call in {list(CALLS)}:
     try:
         eval(call)
@@ -167,8 +172,8 @@ def test_readme_tells_every_extra():
 
 
 def test_a_library_that_the_system_lacks_is_named_with_the_remedy():
-    told = r"viz\.molecules needs .*libXrender\.so\.1.*apt-get install libxrender1"
-    with pytest.raises(ImportError, match=told), optional("viz.molecules"):
+    told = r"viz\.formulas needs .*libXrender\.so\.1.*apt-get install libxrender1"
+    with pytest.raises(ImportError, match=told), optional("viz.formulas"):
         raise ImportError("libXrender.so.1: cannot open shared object file: No such file or directory")
-    with pytest.raises(ImportError, match="broken"), optional("viz.molecules"):
+    with pytest.raises(ImportError, match="broken"), optional("viz.formulas"):
         raise ImportError("broken")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridlib import datasets, recipes, train
+from hybridlib import datasets, recipes, records, train
 from hybridlib.made import MADE
 from hybridlib.molecules import from_smiles
 
@@ -256,7 +256,7 @@ def test_small_universe_accounts_for_all_probability(tmp_path):
 
 def test_round_trips_name_what_is_lost(monkeypatch):
     found = {"smiles": ["CCO", "F[C@H](Cl)Br", "CC.O", "c1ccccc1"], "qm9": ["C", "O"]}
-    monkeypatch.setattr(datasets, "strings", found.get)
+    monkeypatch.setattr(datasets, "load_strings", found.get)
     _, record = recipes.round_trips(names=("smiles", "qm9"))
     assert record["sets"]["smiles"]["lost"] == ["F[C@H](Cl)Br", "CC.O"], "four atom types hold no chlorine"
     assert record["sets"]["qm9"]["molecules"] == 2 and record["sets"]["qm9"]["lost"] == []
@@ -264,7 +264,7 @@ def test_round_trips_name_what_is_lost(monkeypatch):
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_graphs_on_record_meet_the_goal(name):
-    found, (nats, valid) = recipes.published(name), GRAPHS[name]
+    found, (nats, valid) = records.published(name), GRAPHS[name]
     assert found["test"]["nll"] <= nats and found["command"] == f"python -m hybridlib.recipes {name}"
     assert len(found["curve"]) == found["settings"]["epochs"] and found["samples"]["n"] == 10_000
     samples = found["samples"]
@@ -281,7 +281,7 @@ def test_graphs_on_record_meet_the_goal(name):
 
 
 def test_readings_on_record_are_ranked_by_three_seeds():
-    found = recipes.published("graph_readings")["readings"]
+    found = records.published("graph_readings")["readings"]
     exact, flow = found["exact"], found["flow"]
     assert len(exact) == len(flow) == len(found["categorical"]) == 3
     # each seed of one before each seed of the other, but the bound says the opposite
@@ -291,7 +291,7 @@ def test_readings_on_record_are_ranked_by_three_seeds():
 
 
 def test_universe_on_record():
-    found = recipes.published("small_universe")
+    found = records.published("small_universe")
     assert found["molecules"] == 4 + 10 + 27 + 137 + 799 + 5911
     assert found["possible"] == 4 + 19 + 94 + 621 + 4715 + 42068
     assert found["readings"]["exact"]["kl"] < 0.15 < found["readings"]["flow"]["kl"]
@@ -299,7 +299,7 @@ def test_universe_on_record():
 
 
 def test_every_molecule_on_record_came_back():
-    found = recipes.published("round_trips")["sets"]
+    found = records.published("round_trips")["sets"]
     assert {name: part["molecules"] for name, part in found.items()} == {
         "smiles": 13_872, "qm9": 133_885, "zinc_smiles": 249_455, "moses": 1_584_663,
     }  # fmt: skip
@@ -307,7 +307,7 @@ def test_every_molecule_on_record_came_back():
 
 
 def test_the_eight_readings_of_a_page():
-    orders = recipes.readings((3, 2))
+    orders = recipes.scans((3, 2))
     assert [order.tolist() for order in orders[:4]] == [
         [0, 1, 2, 3, 4, 5], [0, 2, 4, 1, 3, 5], [5, 4, 3, 2, 1, 0], [5, 3, 1, 4, 2, 0],
     ]  # fmt: skip
@@ -343,9 +343,9 @@ def test_the_command_writes_the_record(toy, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path / "results")
     with pytest.raises(SystemExit, match=r"is the published record; name a folder with out="):
         recipes.main("nltcs", f"folder={tmp_path / 'runs'}")
-    assert recipes.published("nltcs") == "published"
+    assert records.published("nltcs") == "published"
     recipes.main("nltcs", f"folder={tmp_path / 'runs'}", f"out={tmp_path / 'results'}")
-    assert recipes.published("nltcs")["name"] == "nltcs"
+    assert records.published("nltcs")["name"] == "nltcs"
     with pytest.raises(SystemExit, match="no recipe 'mnist'; choose one of nltcs"):
         recipes.main("mnist")
     with pytest.raises(SystemExit, match="'10' sets nothing"):
@@ -361,7 +361,7 @@ def test_only_records_are_published(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "RESULTS", tmp_path / "results")
     for name in ("../x", str(tmp_path / "x"), "", "x"):
         with pytest.raises(ValueError, match="there is no record"):
-            recipes.published(name)
+            records.published(name)
 
 
 @pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of a few molecules
@@ -388,7 +388,7 @@ def test_data_of_the_book_are_named_so(toy, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", GOALS)
 def test_the_committed_record_is_complete_and_meets_the_goal(name):
-    found = recipes.published(name)
+    found = records.published(name)
     assert found["command"] == f"python -m hybridlib.recipes {name}"
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", found["date"])
     assert "core" in found["hardware"] or "GPU" in found["hardware"] or "NVIDIA" in found["hardware"]
@@ -404,18 +404,18 @@ def test_the_committed_record_is_complete_and_meets_the_goal(name):
 
 
 def test_the_bound_on_record_is_that_of_a_thousand_samples():
-    test = recipes.published("static_vae")["test"]
+    test = records.published("static_vae")["test"]
     assert test["samples"] == 1000 and test["nll"] < test["elbo"]
 
 
 def test_the_strings_on_record_are_molecules():
-    samples = recipes.published("zinc_smiles")["samples"]
+    samples = records.published("zinc_smiles")["samples"]
     assert samples["n"] >= 1000 and samples["valid"]["share"] >= 0.8
     assert samples["novel"]["share"] >= 0.7 and samples["unique"]["share"] >= 0.9
 
 
 def test_keeping_keys_and_values_pays_and_more_so_in_longer_sequences():
-    rows = recipes.published("transformer_speed")["sampling"]
+    rows = records.published("transformer_speed")["sampling"]
     ratios = {row["T"]: row["ratio"]["median"] for row in rows if row["identical"]}
     assert list(ratios) == [16, 32, 64, 128, 256] and ratios[64] >= 4
     assert list(ratios.values()) == sorted(ratios.values())
@@ -438,21 +438,21 @@ def test_the_record_is_of_todays_recipe(name, toy, tmp_path, monkeypatch):
         data = chains() if name == "zinc_smiles" else toy
         getattr(recipes, name)(data, folder=tmp_path, **({"k": 4} if name == "static_transformer" else {}))
     settings = json.loads(json.dumps(seen))
-    assert settings | ({"k": 7} if name == "static_transformer" else {}) == recipes.published(name)["settings"]
+    assert settings | ({"k": 7} if name == "static_transformer" else {}) == records.published(name)["settings"]
 
 
 def test_the_readme_says_what_the_records_say():
     text = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
     for name in GOALS:
-        test = recipes.published(name)["test"]
+        test = records.published(name)["test"]
         assert f"| {name} | {test['nll']:.2f} ± {test['se']:.2f} |" in text
-    assert f"(ELBO {recipes.published('static_vae')['test']['elbo']:.2f})" in text
-    strings = recipes.published("zinc_smiles")
+    assert f"(ELBO {records.published('static_vae')['test']['elbo']:.2f})" in text
+    strings = records.published("zinc_smiles")
     valid, novel = (strings["samples"][key] for key in ("valid", "novel"))
     assert f"{strings['test']['nats_per_character']:.3f} nats a character" in text
     assert f"{100 * valid['share']:.1f} ± {100 * valid['se']:.1f} % are molecules" in text
     assert f"{100 * novel['share']:.1f} % of them are not among" in text
-    *some, last = (f"{row['ratio']['median']:.1f}" for row in recipes.published("transformer_speed")["sampling"])
+    *some, last = (f"{row['ratio']['median']:.1f}" for row in records.published("transformer_speed")["sampling"])
     assert f"it is {', '.join(some)} and {last} times as fast" in text
 
 
@@ -465,7 +465,7 @@ def test_dequantized_pictures(name, toy, tmp_path):
 
 
 def test_variational_noise_pays_on_grey_levels():
-    uniform, variational = (recipes.published(f"mnist_{kind}") for kind in ("uniform", "variational"))
+    uniform, variational = (records.published(f"mnist_{kind}") for kind in ("uniform", "variational"))
     assert variational["test"]["bits_per_dim"] < uniform["test"]["bits_per_dim"] < 1.5
     text = (ROOT / "benchmarks" / "README.md").read_text()
     for record in (uniform, variational):
@@ -473,12 +473,12 @@ def test_variational_noise_pays_on_grey_levels():
 
 
 def test_each_unit_once_inverts_a_flow_much_faster():
-    for row in recipes.published("flow_speed")["inversion"].values():
+    for row in records.published("flow_speed")["inversion"].values():
         assert row["ratio"]["median"] >= 50 and row["difference"] < 1e-5
 
 
 def test_sharing_sub_graphs_pays():
-    found = recipes.published("graphaf_speed")
+    found = records.published("graphaf_speed")
     assert found["ratio"]["training"] >= 100 and min(found["ratio"].values()) >= 80 and found["peak_memory_mb"] < 1000
     text = (ROOT / "benchmarks" / "README.md").read_text()
     for name, rate in found["ratio"].items():

@@ -530,7 +530,7 @@ def test_save_and_load(tmp_path):
 def test_a_file_builds_its_model(tmp_path):
     """Also in float64, and global chance is left alone."""
     path = tmp_path / "model.safetensors"
-    for model in (net(), maf(3, 2, (8,), bend=Spline(4, reach=3.0), seed=4).double(), MADE(4, (8,)).bfloat16()):
+    for model in (net(), maf(3, 2, (8,), univariate=Spline(4, reach=3.0), seed=4).double(), MADE(4, (8,)).bfloat16()):
         train.save(model.train(), path, note="x")
         before = torch.get_rng_state()
         again = train.load(path)
@@ -567,7 +567,11 @@ class Mine(MADE):
             MADE(3, (4,), output=LogisticMixture(2)),
             "output.unit was 0.0625, this model's is 1.0",
         ),
-        (maf(3, 1, (4,), bend=Spline(reach=4.0)), maf(3, 1, (4,), bend=Spline(reach=8.0)), "reach was 4.0, .* 8.0"),
+        (
+            maf(3, 1, (4,), univariate=Spline(reach=4.0)),
+            maf(3, 1, (4,), univariate=Spline(reach=8.0)),
+            "reach was 4.0, .* 8.0",
+        ),
         (Transformer(4, 2, width=8, heads=2), Transformer(4, 2, width=8, heads=4), "heads was 2, this model's is 4"),
         (MADE(3, (4, 4), residual=True), MADE(3, (4, 4)), "residual was True, this model's is False"),
         (MADE(3, (4,), orders=[0, 2, 1]), MADE(3, (4,)), r"orders was \[0, 2, 1\], this model's is None"),

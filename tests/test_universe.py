@@ -17,13 +17,13 @@ STRICT = [4, 10, 27, 137, 799]
 
 @pytest.mark.parametrize("strict, counts", [(False, VALENCE), (True, STRICT)])
 def test_counts(strict, counts):
-    assert [len(universe.molecules(n, strict=strict)) for n in range(1, 6)] == counts
+    assert [len(universe.members(n, strict=strict)) for n in range(1, 6)] == counts
 
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("n", range(1, 6))
 def test_every_molecule_is_canonical_unique_and_of_the_small_set(n, strict):
-    found = universe.molecules(n, strict=strict)
+    found = universe.members(n, strict=strict)
     assert list(found) == sorted(set(found))
     assert all(molecules.small(smiles) == smiles for smiles in found)
     assert {Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() for smiles in found} == {n}
@@ -32,7 +32,7 @@ def test_every_molecule_is_canonical_unique_and_of_the_small_set(n, strict):
 @pytest.mark.parametrize("n", [0, 8, -1, 2.5, "three"])
 def test_a_size_out_of_reach_is_refused(n):
     with pytest.raises(ValueError, match=f"from 1 to 7, got {n!r}"):
-        universe.molecules(n)
+        universe.members(n)
 
 
 def grown(n):
@@ -62,8 +62,8 @@ def grown(n):
 def test_growing_atom_by_atom_finds_the_same_molecules():
     for n in range(1, 6):
         other = {Chem.CanonSmiles(smiles) for smiles in grown(n)}
-        assert other == set(universe.molecules(n, strict=False))
-        assert {smiles for smiles in other if not [*universe.broken(smiles)]} == set(universe.molecules(n))
+        assert other == set(universe.members(n, strict=False))
+        assert {smiles for smiles in other if not [*universe.broken(smiles)]} == set(universe.members(n))
 
 
 # rule -> molecules that break this rule and no other one, and near relatives that break none
@@ -92,11 +92,11 @@ def test_a_rule_forbids_what_it_names_and_spares_its_relatives(rule):
 def test_well_known_molecules_are_in_and_unstable_ones_are_out():
     known = "C N O F CO CC#N CCO CC(N)=O C1CC1 c1ccoc1 c1cc[nH]c1 c1cn[nH]c1 COCOC NC(N)=O"
     for smiles in map(Chem.CanonSmiles, known.split()):
-        assert smiles in universe.molecules(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms())
+        assert smiles in universe.members(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms())
     unstable = "FF OO N#N O=O C=C=C C1=CC1 OCO C=CO O=C=O"
     for smiles in map(Chem.CanonSmiles, unstable.split()):
         n = Chem.MolFromSmiles(smiles).GetNumHeavyAtoms()
-        assert smiles in universe.molecules(n, strict=False) and smiles not in universe.molecules(n)
+        assert smiles in universe.members(n, strict=False) and smiles not in universe.members(n)
 
 
 class Uniform:
@@ -116,19 +116,19 @@ def test_a_molecule_has_the_probability_of_all_its_sequences():
 def test_a_molecule_is_read_in_any_spelling_and_from_any_iterable():
     log_p = universe.log_prob(Uniform(), (text for text in ["C\n", "OC", "C[CH3:1]"]))
     assert log_p.tolist() == universe.log_prob(Uniform(), ["C", "CO", "CC"]).tolist() and log_p.dtype == torch.float64
-    found = universe.compare(Uniform(), iter(["C", "OC"]), possible=iter(["CO", "C", "N"]))
-    assert found == universe.compare(Uniform(), ["C", "CO"], possible=["C", "CO", "N"])
+    found = universe.exact_scores(Uniform(), iter(["C", "OC"]), possible=iter(["CO", "C", "N"]))
+    assert found == universe.exact_scores(Uniform(), ["C", "CO"], possible=["C", "CO", "N"])
     assert found["invalid"] == pytest.approx(1 - 4 / 6)
-    everything = universe.compare(Uniform(), ["C", "OC"], possible=["C", "CO"])
+    everything = universe.exact_scores(Uniform(), ["C", "OC"], possible=["C", "CO"])
     assert everything["invalid"] == everything["outside"]
     with pytest.raises(ValueError, match="'OC' is among the molecules twice"):
-        universe.compare(Uniform(), ["OC", "C", "CO"])
+        universe.exact_scores(Uniform(), ["OC", "C", "CO"])
     with pytest.raises(ValueError, match="needs at least one molecule"):
         universe.log_prob(Uniform(), [])
     with pytest.raises(ValueError, match=r"^row 1: 'C\(C' is no molecule"):
         universe.log_prob(Uniform(), ["C", "C(C"])
     with pytest.raises(ValueError, match=r"^row 1 of possible: 'C\(C' is no molecule"):
-        universe.compare(Uniform(), ["C"], possible=["C", "C(C"])
+        universe.exact_scores(Uniform(), ["C"], possible=["C", "C(C"])
     with pytest.raises(ValueError, match="row 1: log_prob takes strings, got float nan"):
         universe.log_prob(Uniform(), ["C", float("nan")])
     with pytest.raises(ValueError, match=r"'C\(C' is no molecule"):
@@ -136,27 +136,27 @@ def test_a_molecule_is_read_in_any_spelling_and_from_any_iterable():
 
 
 def test_comparison_with_the_uniform_distribution():
-    found = universe.compare(Uniform(), ["C", "N", "O"])
+    found = universe.exact_scores(Uniform(), ["C", "N", "O"])
     assert found["kl"] == pytest.approx(math.log(6 / 3)) and found["outside"] == pytest.approx(1 / 2)
     assert found["coverage"] == pytest.approx(1 - (5 / 6) ** 3) and found["ideal"] == pytest.approx(1 - (2 / 3) ** 3)
-    assert universe.compare(Uniform(), ["C"])["outside"] == pytest.approx(5 / 6)
-    found = universe.compare(Uniform(), ["C", "CO"])  # probabilities 1/6 and 2/6
+    assert universe.exact_scores(Uniform(), ["C"])["outside"] == pytest.approx(5 / 6)
+    found = universe.exact_scores(Uniform(), ["C", "CO"])  # probabilities 1/6 and 2/6
     assert found["kl"] == pytest.approx((math.log(6 / 2) + math.log(3 / 2)) / 2)
     assert found["coverage"] == pytest.approx(1 - ((5 / 6) ** 2 + (4 / 6) ** 2) / 2)
 
 
 def test_the_rest_is_invalid():
     smiles, possible = ["C", "N", "O"], ["C", "N", "O", "CC", "CO"]
-    found = universe.compare(Uniform(), smiles, possible=possible)
+    found = universe.exact_scores(Uniform(), smiles, possible=possible)
     assert found["outside"] == pytest.approx(3 / 6) and found["invalid"] == pytest.approx(
         3 / 6 - 1 / 6 - 2 / 6, abs=1e-6
     )
-    assert "invalid" not in universe.compare(Uniform(), smiles)
+    assert "invalid" not in universe.exact_scores(Uniform(), smiles)
 
 
 def test_all_molecules_of_a_masked_model_sum_to_one():
     net = shaken(GraphAF(4, 3, H=8, masked=True))
-    everything = [smiles for n in (1, 2, 3) for smiles in universe.molecules(n, strict=False)]
+    everything = [smiles for n in (1, 2, 3) for smiles in universe.members(n, strict=False)]
     log_p = universe.log_prob(net, everything)
     assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-5)
     assert torch.allclose(universe.log_prob(net, everything[:9], at_once=4), log_p[:9])

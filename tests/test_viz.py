@@ -8,8 +8,9 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from hybridlib import molecules, viz
+from hybridlib import molecules
 from hybridlib.made import MADE
+from hybridlib.page import viz
 
 ALT = "A figure for the tests."
 PAGES = {"white": "#ffffff", "dark": "#121212"}  # the theme's backgrounds
@@ -77,7 +78,7 @@ def test_figures_do_not_share_ids_and_are_reproducible():
 def test_show_displays_with_text_and_closes(monkeypatch):
     shown = []
     monkeypatch.setattr(viz, "display", lambda bundle, raw: shown.append(bundle))
-    viz.show(viz.bars({"p": [0.5, 0.5]}), alt="Two bars of <equal> height.", caption="Coins & such")
+    viz.figure(viz.bars({"p": [0.5, 0.5]}), alt="Two bars of <equal> height.", caption="Coins & such")
     assert shown[0]["text/plain"] == "Two bars of <equal> height."
     assert 'aria-label="Two bars of &lt;equal&gt; height."' in shown[0]["text/html"]
     assert "Coins &amp; such</figcaption>" in shown[0]["text/html"]
@@ -87,11 +88,11 @@ def test_show_displays_with_text_and_closes(monkeypatch):
 @pytest.mark.parametrize("alt", ["", "figure.png", "a plot"])
 def test_show_wants_a_sentence(alt):
     with pytest.raises(ValueError, match="too short"):
-        viz.show(viz.axes(), alt=alt)
+        viz.figure(viz.axes(), alt=alt)
 
 
 def test_figures_too_large_for_a_page_are_refused(monkeypatch):
-    monkeypatch.setattr(viz, "LARGEST", 1000)
+    monkeypatch.setattr(viz, "MOST_SVG", 1000)
     with pytest.raises(ValueError, match="rasterized=True"):
         viz.figure_html(viz.axes().figure, alt=ALT)
 
@@ -151,7 +152,7 @@ MOLECULES = ["CC(=O)Nc1ccccc1", None, "C", "[O-][N+](=O)c1ccc(Cl)cc1Br", "OS(=O)
 
 
 def test_molecules_follow_the_page_and_say_what_they_are():
-    html = viz.molecules_html(MOLECULES, labels=list("abcde") + ["<f>"], columns=3, alt=ALT, caption="A & B")
+    html = viz.formulas_html(MOLECULES, labels=list("abcde") + ["<f>"], columns=3, alt=ALT, caption="A & B")
     assert f'aria-label="{ALT}"' in html and "A &amp; B</figcaption>" in html and "&lt;f&gt;</div>" in html
     assert html.count("<svg") == html.count("</svg>") == html.count('role="img"') == len(MOLECULES)
     assert 'aria-label="OS(=O)(=O)CCI"' in html and html.count(">invalid</text>") == 1
@@ -167,7 +168,7 @@ def test_molecules_follow_the_page_and_say_what_they_are():
 def test_molecules_are_displayed_with_a_text(monkeypatch):
     shown = []
     monkeypatch.setattr(viz, "display", lambda bundle, raw: shown.append(bundle))
-    viz.molecules(["CCO", "CCO"], columns=9, alt=ALT)
+    viz.formulas(["CCO", "CCO"], columns=9, alt=ALT)
     assert shown[0]["text/plain"] == ALT and shown[0]["text/html"].count("<svg") == 2
     assert "max-width: 24rem" in shown[0]["text/html"], "no room is kept for columns that stay empty"
 
@@ -191,7 +192,7 @@ def test_molecules_are_displayed_with_a_text(monkeypatch):
 )
 def test_molecules_refuse(smiles, options, complaint):
     with pytest.raises(ValueError, match=complaint):
-        viz.molecules(smiles, **{"alt": ALT} | options)
+        viz.formulas(smiles, **{"alt": ALT} | options)
 
 
 def test_places_of_atoms_keep_apart():
@@ -274,11 +275,11 @@ def test_tables_and_labels_take_numbers_of_any_device(device):
     rows = [{"model": "a", "NLL": p[0], "n": torch.tensor(7, device=device)}]
     expected = viz.table_html([{"model": "a", "NLL": 0.25, "n": 7}], caption="c", formats={"NLL": ".1f", "n": ",d"})
     assert viz.table_html(rows, caption="c", formats={"NLL": ".1f", "n": ",d"}) == expected
-    assert ">3.0</div>" in viz.molecules_html(iter(["CC"]), labels=[p[1]], alt=ALT)
+    assert ">3.0</div>" in viz.formulas_html(iter(["CC"]), labels=[p[1]], alt=ALT)
 
 
 @pytest.mark.parametrize("smiles, complaint", [("C" * 3000, "is too long"), ("C" * 300, "has 300 atoms")])
 def test_a_formula_that_nobody_could_read_is_refused_at_once(smiles, complaint):
     with pytest.raises(ValueError, match=complaint) as error:
-        viz.molecules_html([smiles], alt=ALT)
+        viz.formulas_html([smiles], alt=ALT)
     assert len(str(error.value)) < 300

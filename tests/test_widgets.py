@@ -11,8 +11,9 @@ import torch
 from IPython.core.formatters import DisplayFormatter
 from torch import nn
 
-from hybridlib import molecules, widgets
+from hybridlib import graphs, molecules
 from hybridlib.graphaf import READINGS, GraphAF
+from hybridlib.page import widgets
 from hybridlib.transformer import Transformer
 
 OPTIONS = [{"text": "yes", "why": "because", "correct": True}, {"text": "no", "why": "it is not"}]
@@ -119,7 +120,7 @@ def test_likelihood_explorer_refuses(arguments, complaint):
 
 def test_an_explorer_carries_only_so_much():
     with pytest.raises(ValueError, match="too many for one explorer"):
-        widgets.quiz([QUESTION | {"question": "x" * widgets.LARGEST}])
+        widgets.quiz([QUESTION | {"question": "x" * widgets.MOST_JSON}])
 
 
 # --- Models in the page ----------------------------------------------------------------------------------------------
@@ -291,7 +292,7 @@ def test_molecule_explorer_carries_the_graphs_of_the_library():
         assert shown["free"] == graph.free_valence[row, :n].tolist()
     assert sorted(data["molecules"][1]["names"]) == ["C", "N+", "O", "O\u2212"]
     assert data["alphabet"]["names"][:7] == ["", "C", "N", "O", "F", "N+", "O\u2212"] and data["alphabet"]["most"] == 24
-    assert data["alphabet"]["valence"] == molecules.VALENCE.tolist()
+    assert data["alphabet"]["valence"] == graphs.VALENCE.tolist()
 
 
 def test_only_the_explorer_that_reads_smiles_carries_the_reader():

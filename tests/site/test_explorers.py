@@ -10,9 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import STALLED
 from torch import nn
 
-from hybridlib import audit, datasets, molecules, widgets
+from hybridlib import audit, datasets, graphs, molecules
 from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.made import MADE
+from hybridlib.page import widgets
 from hybridlib.transformer import Transformer, adjust
 
 ADDRESS = "http://explorers.invalid/"  # answered by the test itself; nothing leaves the machine
@@ -353,7 +354,7 @@ def test_bars_are_those_of_adjust(shown):
 
 
 def test_a_symbol_is_picked_where_u_falls(shown):
-    call = "(rules, us) => us.map((u) => rules.pick([0.25, 0, 0.5, 0.25, 0], u))"
+    call = "(rules, us) => us.map((u) => rules.icdf([0.25, 0, 0.5, 0.25, 0], u))"
     assert rules(shown(), "sampling_stepper", call, [0, 0.2499, 0.25, 0.7499, 0.75, 0.9999, 1]) == [0, 0, 2, 2, 3, 3, 3]
 
 
@@ -439,7 +440,7 @@ def test_draws_follow_the_distribution(shown):
     p = state(page)["probabilities"]
     call = """(rules, p) => { // as the page does, from 4000 seeds
         const counts = p.map(() => 0);
-        for (let seed = 0; seed < 4000; seed++) counts[rules.pick(p, generator(seed)())] += 1;
+        for (let seed = 0; seed < 4000; seed++) counts[rules.icdf(p, generator(seed)())] += 1;
         return counts.map((n) => n / 4000);
     }"""
     kit = widgets.module_source("sampling_stepper")
@@ -949,13 +950,13 @@ def test_orders_of_molecules_are_those_of_the_library(shown):
     starts = set()
     for row, found in enumerate(rules(shown(), "molecule_explorer", call, every)):
         n = int(graph.sizes[row])
-        one = molecules.Graph(graph.atoms[row : row + 1, :n], graph.bonds[row : row + 1, :n, :n])
+        one = graphs.Graph(graph.atoms[row : row + 1, :n], graph.bonds[row : row + 1, :n, :n])
         for k, order in enumerate(found):
             same = one.permute(torch.tensor([order["order"]]))
             assert order["matrix"] == same.bonds[0].tolist()
-            assert order["parents"] == molecules.parents(same)[0].tolist()
-            assert order["breadthFirst"] == molecules.in_bfs_order(same).item()
-            assert order["bandwidth"] == molecules.bandwidth(same).item()
+            assert order["parents"] == graphs.parents(same)[0].tolist()
+            assert order["breadthFirst"] == graphs.in_bfs_order(same).item()
+            assert order["bandwidth"] == graphs.bandwidth(same).item()
             assert order["breadthFirst"] or k > 20, "canonical and random breadth-first orders are breadth-first"
             starts.add((row, order["order"][0]))
     assert len(starts) == graph.sizes.sum(), "every atom comes first in some order"
@@ -995,7 +996,7 @@ O=[N+]([O-])c1ccc(Br)cc1I C[n+]1ccccc1 [O-][n+]1ccccc1 N#[N+]c1ccccc1 [C-]#[N+]C
 C[P+](C)(C)C C[PH](C)(C)C CS(C)C C[SH](C)C C[S+](C)C [S-]C [NH4+] [OH2] [CH3:7]C C/C=C/C C/C=C\C F[C@@H](Cl)Br
 [C@TH1H](F)(Cl)Br C/1CCCC\1 C%10CCCCC%10 C%11CC%12CC%11CC%12 C0CC0 C1CC1C1CC1 C=1CCCCC1 C1CCCCC=1 C(C)1CC1 C(CC1)1
 """
-ALPHABET = {"names": widgets._names(), "valence": molecules.VALENCE.tolist(), "most": 38}
+ALPHABET = {"names": widgets._names(), "valence": graphs.VALENCE.tolist(), "most": 38}
 READ = """(rules, [texts, alphabet]) => texts.map((text) => {
     try {
         return rules.readSmiles(text, alphabet);
@@ -1006,7 +1007,7 @@ READ = """(rules, [texts, alphabet]) => texts.map((text) => {
 
 
 def test_what_is_typed_is_read_as_the_library_reads_it(shown):
-    texts = [*DRUGS.split(), *datasets.strings("smiles")[::10]]
+    texts = [*DRUGS.split(), *datasets.load_strings("smiles")[::10]]
     graph = molecules.from_smiles(texts, order="given")
     found = rules(shown(), "molecule_explorer", READ, [texts, ALPHABET])
     bonds = torch.zeros_like(graph.bonds)
@@ -1019,7 +1020,7 @@ def test_what_is_typed_is_read_as_the_library_reads_it(shown):
         bonds[row, :n, :n] = torch.tensor(molecule["bonds"])
     assert torch.equal(bonds > 0, graph.bonds > 0) and torch.equal(bonds, bonds.mT)
     assert not torch.equal(bonds, graph.bonds), "rings alternate the other way: the next line says something"
-    assert molecules.to_smiles(molecules.Graph(graph.atoms, bonds)) == molecules.to_smiles(graph)
+    assert molecules.to_smiles(graphs.Graph(graph.atoms, bonds)) == molecules.to_smiles(graph)
 
 
 WRONG = {
@@ -1252,7 +1253,7 @@ def grown_graph(now):
     bonds = torch.zeros(1, n, n, dtype=torch.long)
     for i, j, order in now["bonds"]:
         bonds[0, i, j] = bonds[0, j, i] = order
-    return molecules.Graph(torch.tensor([now["atoms"]]), bonds)
+    return graphs.Graph(torch.tensor([now["atoms"]]), bonds)
 
 
 def test_a_reader_grows_a_molecule_with_the_keyboard(shown):

@@ -12,8 +12,8 @@ import time
 
 import torch
 
-from .extras import optional
-from .train import evaluate
+from ..extras import optional
+from ..train import evaluate
 
 FORMATS = {
     "NLL (nats)": ".2f", "±": ".2f", "bits/dim": ".4f", "parameters": ",d", "train (s)": ".1f", "samples/s": ",.0f",

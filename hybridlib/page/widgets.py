@@ -17,14 +17,15 @@ from importlib.resources import files
 import torch
 from torch import Tensor, nn
 
-from .extras import optional
+from .. import graphs
+from ..extras import optional
 
 with optional(__name__):
     import anywidget
     import traitlets
 
 FAMILIES = ("ar", "ae", "hybrid", "flow", "other")
-LARGEST = 200_000  # characters of JSON that one explorer may carry into a page
+MOST_JSON = 200_000  # characters of JSON that one explorer may carry into a page
 PARTS = {"molecule_explorer": ("smiles",)}  # files of `explorers/` that stand between kit.js and an explorer
 
 
@@ -58,8 +59,10 @@ class Explorer(anywidget.AnyWidget):
 
     def __init__(self, module, data):
         size = len(json.dumps(data))
-        if size > LARGEST:
-            raise ValueError(f"{size} characters of data are too many for one explorer (at most {LARGEST}); pass fewer")
+        if size > MOST_JSON:
+            raise ValueError(
+                f"{size} characters of data are too many for one explorer (at most {MOST_JSON}); pass fewer"
+            )
         self._esm = module_source(module)
         super().__init__(data=data)
 
@@ -111,10 +114,10 @@ def _grid(name: str, parameter: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def _packed(module: nn.Module, bits: int) -> dict:
     """Name -> shape and base64 of each parameter, as kit.js unpacks them; `ValueError` if they are too many."""
     size = sum(p.numel() for p in module.parameters())
-    if size * bits / 6 > LARGEST:
+    if size * bits / 6 > MOST_JSON:
         raise ValueError(
             f"{size} parameters of {bits} bits are {size * bits // 6} characters, too many for one explorer (at most "
-            f"{LARGEST}); take a model of at most {LARGEST * 6 // bits} parameters"
+            f"{MOST_JSON}); take a model of at most {MOST_JSON * 6 // bits} parameters"
         )
 
     def base64_of(tensor, kind):  # little-endian, as every browser reads it
@@ -365,7 +368,7 @@ def dequantization_explorer(truth=None, *, width=1.0, components=3, title="A bou
     return Explorer("dequantization_explorer", {"title": title, "truth": truth, "start": start})
 
 
-MOST_ATOMS = 24  # more rows of a matrix cannot be read
+MOST_LISTED = 24  # more rows of a matrix cannot be read
 
 
 def _check_alt(alt):
@@ -375,16 +378,16 @@ def _check_alt(alt):
 
 def _places(graph, row):
     """Where the atoms of a molecule are drawn, in the units of the explorers: [[x, y], ...]."""
-    from . import molecules, viz
+    from .. import molecules
+    from . import viz
 
     return [[round(40 * x, 1), round(-40 * y, 1)] for x, y in viz.places(molecules.to_molecule(graph, row))]
 
 
 def _names():
     """The atom types with a real minus sign."""
-    from . import molecules
 
-    return [name.replace("-", "\u2212") for name in molecules.ATOMS]
+    return [name.replace("-", "\u2212") for name in graphs.ATOMS]
 
 
 def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.", title="One molecule, many orders"):
@@ -394,16 +397,16 @@ def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.
     they are in canonical order, what the reader types in the order of the text. alt: a sentence on the drawing.
     `ValueError` for anything else, or what `molecules.from_smiles` refuses.
     """
-    from . import molecules
+    from .. import molecules
 
     _check_alt(alt)
     smiles = molecules.listed(smiles, "molecule_explorer")
     graph = molecules.from_smiles(smiles)
     if len(set(smiles)) < len(smiles):
         raise ValueError(f"smiles={smiles} must differ")
-    if int(graph.sizes.max()) > MOST_ATOMS:
+    if int(graph.sizes.max()) > MOST_LISTED:
         large = molecules.quoted(smiles[int(graph.sizes.argmax())])
-        raise ValueError(f"{large} has more than {MOST_ATOMS} atoms, too many to show")
+        raise ValueError(f"{large} has more than {MOST_LISTED} atoms, too many to show")
     shown, names = [], _names()
     for row, text in enumerate(smiles):
         n = int(graph.sizes[row])
@@ -418,7 +421,7 @@ def molecule_explorer(smiles, *, alt="A molecule as a graph with numbered atoms.
                 "places": _places(graph, row),
             }
         )
-    alphabet = {"names": names, "valence": molecules.VALENCE.tolist(), "most": MOST_ATOMS}
+    alphabet = {"names": names, "valence": graphs.VALENCE.tolist(), "most": MOST_LISTED}
     return Explorer("molecule_explorer", {"title": title, "alt": alt, "molecules": shown, "alphabet": alphabet})
 
 
@@ -471,7 +474,7 @@ def generation_explorer(
     the page computes with `rounded(model)`. labels: names of the traces in the menu. alt: a sentence on the drawing.
     `ValueError` for anything else.
     """
-    from . import molecules
+    from .. import molecules
 
     _check_alt(alt)
     if not traces or not all(isinstance(trace, (list, tuple)) and trace for trace in traces):
@@ -500,14 +503,14 @@ def generation_explorer(
         for step in steps:
             if step["j"] is not None:
                 bonds[0, step["i"], step["j"]] = bonds[0, step["j"], step["i"]] = step["chosen"]
-        graph = molecules.Graph(torch.tensor([atoms]), bonds)
+        graph = graphs.Graph(torch.tensor([atoms]), bonds)
         smiles = molecules.to_smiles(graph)[0]
         shown.append({"label": label, "smiles": smiles, "places": _places(graph, 0), "steps": steps})
     data = {
         "title": title,
         "alt": alt,
         "names": _names(),
-        "valence": molecules.VALENCE.tolist(),
+        "valence": graphs.VALENCE.tolist(),
         "traces": shown,
     }
     if model is not None:

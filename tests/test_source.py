@@ -9,18 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridlib import autoregressive, made, show
-from hybridlib.show import repository, source
+from hybridlib import autoregressive, made
+from hybridlib.page import source
+from hybridlib.page.source import listing, repository
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("thing", [made.MADE, made.MADE.log_prob, made.evenly_spaced_degrees, made, source, show.show])
+@pytest.mark.parametrize(
+    "thing", [made.MADE, made.MADE.log_prob, made.evenly_spaced_degrees, made, listing, source.show]
+)
 def test_shows_the_live_source_with_its_lines(thing):
-    code, link = source(thing)
+    code, link = listing(thing)
     assert code.splitlines()[-1].strip() == inspect.getsource(thing).rstrip().splitlines()[-1].strip()
     place, lines = re.fullmatch(
-        rf"\[`(hybridlib/\w+\.py)`\]\({repository()}/blob/main/\1(?:#L(\d+-L\d+))?\)", link
+        rf"\[`(hybridlib/[\w/]+\.py)`\]\({repository()}/blob/main/\1(?:#L(\d+-L\d+))?\)", link
     ).groups()
     if lines:
         first, last = map(int, lines.split("-L"))
@@ -31,8 +34,8 @@ def test_shows_the_live_source_with_its_lines(thing):
 
 
 def test_docstrings_can_be_left_out():
-    with_docs, _ = source(made.MADE)
-    without, _ = source(made.MADE, docstring=False)
+    with_docs, _ = listing(made.MADE)
+    without, _ = listing(made.MADE, docstring=False)
     assert '"""' in with_docs and '"""' not in without
     compile(without, "shown", "exec")
     kept = [line for line in with_docs.splitlines() if line in set(without.splitlines())]
@@ -41,15 +44,15 @@ def test_docstrings_can_be_left_out():
 
 def test_a_function_that_is_only_a_docstring_stays_valid():
     code = 'def later():\n    """Not here."""\n\n\ndef now():\n    """Here."""\n    return 1'
-    bare = show.without_docstrings(code)
+    bare = source.without_docstrings(code)
     compile(bare, "shown", "exec")
     assert bare == "def later():\n    ...\n\n\ndef now():\n    return 1"
 
 
 def test_display_has_markdown_and_plain_text(monkeypatch):
     shown = []
-    monkeypatch.setattr(show, "display", lambda bundle, raw: shown.append(bundle))
-    show.show(autoregressive.Autoregressive.log_prob, docstring=False)
+    monkeypatch.setattr(source, "display", lambda bundle, raw: shown.append(bundle))
+    source.show(autoregressive.Autoregressive.log_prob, docstring=False)
     (bundle,) = shown
     assert bundle["text/plain"].startswith("def log_prob(self, x")
     assert bundle["text/markdown"].endswith(f"````python\n{bundle['text/plain']}\n````")
@@ -58,7 +61,7 @@ def test_display_has_markdown_and_plain_text(monkeypatch):
 @pytest.mark.parametrize("thing", [math.sqrt, 3, torch.nn.Linear, pytest.raises])
 def test_shows_nothing_else(thing):
     with pytest.raises(ValueError, match=r"no Python source|not from hybridlib"):
-        source(thing)
+        listing(thing)
 
 
 def test_address_comes_from_the_metadata_of_the_package(monkeypatch):

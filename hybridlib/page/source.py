@@ -6,7 +6,7 @@ import inspect
 import textwrap
 from pathlib import Path
 
-from .extras import optional
+from ..extras import optional
 
 with optional(__name__):
     from IPython.display import display
@@ -17,11 +17,11 @@ def show(obj, *, docstring=True):
 
     docstring=False leaves the docstrings out. `ValueError` for an object that has no Python source in hybridlib.
     """
-    code, link = source(obj, docstring=docstring)
+    code, link = listing(obj, docstring=docstring)
     display({"text/markdown": f"{link}\n\n````python\n{code}\n````", "text/plain": code}, raw=True)
 
 
-def source(obj, *, docstring=True):
+def listing(obj, *, docstring=True):
     """Source text of `obj` and a Markdown link to its place in the repository: object -> (str, str)."""
     obj = obj.fget if isinstance(obj, property) else inspect.unwrap(obj)
     try:
@@ -29,7 +29,7 @@ def source(obj, *, docstring=True):
         lines, start = inspect.getsourcelines(obj)
     except (TypeError, OSError) as error:
         raise ValueError(f"{obj!r} has no Python source; pass a function, a class, a method or a module") from error
-    root = Path(__file__).parent
+    root = Path(__file__).parent.parent
     if root not in file.parents:
         raise ValueError(f"{obj!r} comes from {file.name}, not from hybridlib; show() is for the library's own code")
     code = textwrap.dedent("".join(lines)).rstrip()

@@ -2,7 +2,7 @@
 
 Arrays are numpy's, lists of numbers, or tensors of any device and precision, with or without gradients.
 
-Figures are shown by `show`, as SVG inside the page: what is black in the figure takes the colour of the page's text, so
+Figures are shown by `figure`, as SVG inside the page: what is black in it takes the colour of the page's text, so
 it reads in light and dark, and every figure carries a text for those who cannot see it. The colours keep a contrast of
 at least 3 on white and on the dark page; dashes, hatches and shapes tell them apart where colour does not.
 """
@@ -15,7 +15,7 @@ import re
 import numpy as np
 import torch
 
-from .extras import optional
+from ..extras import optional
 
 with optional(__name__):
     import matplotlib as mpl
@@ -34,7 +34,7 @@ STYLE = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
-LARGEST = 2_000_000  # characters of SVG that one figure may carry into a page
+MOST_SVG = 2_000_000  # characters of SVG that one figure may carry into a page
 
 
 def array(values, kind=float):
@@ -60,7 +60,7 @@ def axes(rows=1, columns=1, *, size=(6.4, 3.6)):
         return plt.subplots(rows, columns, figsize=size)[1]
 
 
-def show(figure, *, alt, caption=None):
+def figure(figure, *, alt, caption=None):
     """Display a figure (or the figure of some axes) with its text `alt`, in every front end; then close it.
 
     alt says what can be seen, in a sentence or two. `ValueError` for a missing alt, or a figure too large for a page.
@@ -74,7 +74,7 @@ def show(figure, *, alt, caption=None):
 
 
 def figure_html(figure, *, alt, caption=None):
-    """The figure as an HTML <figure> with an inline SVG: (Figure, str) -> str. Errors as in `show`."""
+    """The figure as an HTML <figure> with an inline SVG: (Figure, str) -> str. Errors as in `figure`."""
     _check(alt)
     figure.patch.set_alpha(0)
     for ax in figure.axes:
@@ -85,7 +85,7 @@ def figure_html(figure, *, alt, caption=None):
     with mpl.rc_context({"svg.hashsalt": "hybridlib", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue()
-    if len(drawing) > LARGEST:
+    if len(drawing) > MOST_SVG:
         raise ValueError(f"{len(drawing)} characters of SVG are too many for a page; draw with rasterized=True")
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.DOTALL)
@@ -251,27 +251,27 @@ def curves(history, *, keys=("loss", "valid"), ylabel="NLL (nats)", ax=None):
 
 
 # Colours of the elements, by atomic number; all others, carbon among them, have the colour of the page's text.
-ELEMENTS = {7: BLUE, 8: ORANGE, 9: GREEN, 15: PINK, 16: PURPLE, 17: GREEN, 35: PINK, 53: PURPLE}
+ELEMENT_COLOURS = {7: BLUE, 8: ORANGE, 9: GREEN, 15: PINK, 16: PURPLE, 17: GREEN, 35: PINK, 53: PURPLE}
 
 
-MOST_ATOMS = 200  # of one formula
+MOST_DRAWN = 200  # of one formula
 
 
-def molecules(smiles, *, labels=None, columns=4, alt, caption=None):
+def formulas(smiles, *, labels=None, columns=4, alt, caption=None):
     """Display structural formulas in a grid: list of SMILES. None is drawn as an empty frame with the word "invalid".
 
     labels: a text under each formula. A narrow page gets fewer than ``columns`` columns. `ValueError` for an empty
     list, a string that RDKit cannot read, more than 200 atoms, another number of labels, or a missing alt.
     """
-    markup = molecules_html(smiles, labels=labels, columns=columns, alt=alt, caption=caption)
+    markup = formulas_html(smiles, labels=labels, columns=columns, alt=alt, caption=caption)
     display({"text/html": markup, "text/plain": alt}, raw=True)
 
 
-def molecules_html(smiles, *, labels=None, columns=4, alt, caption=None):
-    """The grid as an HTML <figure> with an inline SVG for each formula. Errors as in `molecules`."""
+def formulas_html(smiles, *, labels=None, columns=4, alt, caption=None):
+    """The grid as an HTML <figure> with an inline SVG for each formula. Errors as in `formulas`."""
     _check(alt)
     if smiles is None or isinstance(smiles, str | bytes) or not len(smiles := list(smiles)):
-        raise ValueError(f"molecules takes a list of one SMILES string or more, got {str(smiles)[:60]!r}")
+        raise ValueError(f"formulas takes a list of one SMILES string or more, got {str(smiles)[:60]!r}")
     labels = labels if labels is None else [plain(label) for label in labels]
     if columns < 1:
         raise ValueError(f"columns={columns} must be at least 1")
@@ -289,7 +289,7 @@ def molecules_html(smiles, *, labels=None, columns=4, alt, caption=None):
         f"max-width: {columns * 12}rem"
     )
     drawing = f'<div role="list" aria-label="{html.escape(alt)}" style="{look}">{"".join(cells)}</div>'
-    if len(drawing) > LARGEST:
+    if len(drawing) > MOST_SVG:
         raise ValueError(f"{len(drawing)} characters of SVG are too many for a page; draw fewer molecules")
     return _frame(drawing, caption)
 
@@ -309,18 +309,18 @@ def _formula(smiles):
             'stroke-width="2" stroke-dasharray="6 4"/><text x="100" y="81" text-anchor="middle" font-size="18" '
             'fill="currentColor">invalid</text></svg>'
         )
-    with optional("viz.molecules, which draws with RDKit,"):
+    with optional("viz.formulas, which draws with RDKit,"):
         from rdkit.Chem.Draw import rdMolDraw2D
 
-        from .molecules import parsed, quoted
+        from ..molecules import parsed, quoted
     molecule = parsed(smiles)
-    if molecule.GetNumAtoms() > MOST_ATOMS:  # nobody could read it, and finding places takes the cube of the time
-        raise ValueError(f"{quoted(smiles)} has {molecule.GetNumAtoms()} atoms; at most {MOST_ATOMS} can be drawn")
+    if molecule.GetNumAtoms() > MOST_DRAWN:  # nobody could read it, and finding places takes the cube of the time
+        raise ValueError(f"{quoted(smiles)} has {molecule.GetNumAtoms()} atoms; at most {MOST_DRAWN} can be drawn")
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = drawer.drawOptions()
     options.clearBackground = False
     options.fixedBondLength, options.bondLineWidth, options.padding = 32, 2, 0.06
-    options.setAtomPalette({-1: (0, 0, 0)} | {n: mpl.colors.to_rgb(colour) for n, colour in ELEMENTS.items()})
+    options.setAtomPalette({-1: (0, 0, 0)} | {n: mpl.colors.to_rgb(colour) for n, colour in ELEMENT_COLOURS.items()})
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, molecule)
     drawer.FinishDrawing()
     drawing = drawer.GetDrawingText()

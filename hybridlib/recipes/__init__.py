@@ -20,7 +20,6 @@ import json
 import math
 import os
 import platform
-import sys
 import time
 from pathlib import Path
 
@@ -28,20 +27,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from . import __version__, datasets, train
-from .dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
-from .described import Described, fingerprint
-from .flows import iaf
-from .graphaf import READINGS, GraphAF
-from .made import MADE, Mixture, Pool, random_orders
-from .outputs import LogisticMixture
-from .pixelcnn import PixelCNN
-from .transformer import InBlocks, Transformer
-from .vae import VAE
+from .. import __version__, datasets, train
+from ..dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from ..described import Described, fingerprint
+from ..ensembles import Mixture, Pool
+from ..flows import iaf
+from ..graphaf import READINGS, GraphAF
+from ..graphs import Graph
+from ..made import MADE, random_orders
+from ..outputs import LogisticMixture
+from ..pixelcnn import PixelCNN
+from ..transformer import InBlocks, Transformer
+from ..vae import VAE
 
 FOLDER = Path(".cache/recipes")  # finished models and the state of the one in training
 SHARPNESS = 1, 1.02, 1.04, 1.06, 1.08, 1.1  # factors on all logits that are tried on validation rows
-RESULTS = Path(__file__).parent / "results"  # in the package, so that chapters have them wherever they run
 
 
 def static_mnist(data=None, *, hidden=(800, 800), epochs=24, reads=(0, 1, 2, 0, 3, 4), folder=FOLDER):
@@ -52,7 +52,7 @@ def static_mnist(data=None, *, hidden=(800, 800), epochs=24, reads=(0, 1, 2, 0, 
     data, source = _data(data, "static_mnist")
     network = {"hidden": hidden, "residual": True, "dropout": 0.2}
     training = {"epochs": epochs, "batch_size": 100, "lr": 1e-3, "schedule": "cosine", "ema": 0.999}
-    pages = readings(data.shape)
+    pages = scans(data.shape)
     return mixture(
         "static_mnist", data, [pages[way] for way in reads], network, training, folder, source=source, sharpen=True
     )
@@ -248,9 +248,9 @@ def _graphaf(
     rows=10_000, samples=10_000,
 ):  # fmt: skip
     """Nats per molecule in canonical order, and the quality of samples at T = 1 and at the T of best validation."""
-    from . import metrics, molecules  # need RDKit
+    from .. import metrics, molecules  # need RDKit
 
-    data, source = _data(data, source, datasets.graphs)
+    data, source = _data(data, source, datasets.load_graphs)
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": layers}
     network |= {"reading": reading, "w": w, "masked": masked}
     training = {"epochs": epochs, "batch_size": 32, "lr": lr, "schedule": "cosine", "ema": 0.999}
@@ -258,7 +258,7 @@ def _graphaf(
     generator = torch.Generator().manual_seed(0)
 
     def bound(model, atoms, bonds):
-        return model.elbo(molecules.Graph(atoms, bonds), generator=generator)
+        return model.elbo(Graph(atoms, bonds), generator=generator)
 
     def nats(graph, f, model=model):  # while it trains, the averaged weights are a model of their own
         return train.evaluate(model, (graph.atoms, graph.bonds), f, batch_size=200)
@@ -306,7 +306,7 @@ def _seeded(network: dict, seed: int) -> GraphAF:
 
 def _shapes(graph, test):
     """Pairs key, result: how samples and test molecules of as many places differ beyond the shares that are valid."""
-    from . import metrics, molecules  # need RDKit
+    from .. import metrics, molecules  # need RDKit
 
     yield (
         "sizes",
@@ -317,29 +317,25 @@ def _shapes(graph, test):
     )
     valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(test)
     if len(valid) > 1:
-        yield "properties", metrics.compare(valid, real)
+        yield "properties", metrics.property_distances(valid, real)
         yield "scaffolds", {"samples": metrics.scaffolds(valid), "data": metrics.scaffolds(real)}
         if importlib.util.find_spec("fcd_torch"):  # an optional package
             yield "fcd", round(metrics.fcd(valid, real), 3)
 
 
 def _exact(model: GraphAF, atoms: Tensor, bonds: Tensor, temperature: float = 1.0) -> Tensor:
-    from .molecules import Graph  # needs RDKit
-
     return model.log_prob(Graph(atoms, bonds), temperature=temperature)
 
 
 def _objective(model: GraphAF, atoms: Tensor, bonds: Tensor) -> Tensor:
-    from .molecules import Graph  # needs RDKit
-
     return model.objective(Graph(atoms, bonds))
 
 
 def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=FOLDER):
     """The price of dequantization on graphs: three readings of one network, by seeds, on the book's own molecules."""
-    from . import metrics, molecules  # need RDKit
+    from .. import metrics, molecules  # need RDKit
 
-    data, source = _data(data, "smiles", datasets.graphs)
+    data, source = _data(data, "smiles", datasets.load_graphs)
     training = {"epochs": epochs, "batch_size": 64, "lr": 3e-3, "schedule": "cosine", "ema": 0.999}
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": 3, "w": 0.9}
     known, test, found = molecules.to_smiles(data.train), (data.test.atoms, data.test.bonds), {}
@@ -366,10 +362,10 @@ def graph_readings(data=None, *, seeds=3, epochs=10, H=64, samples=5000, folder=
 
 def small_universe(*, n=6, epochs=30, H=128, folder=FOLDER):
     """Three readings of one network, trained on every molecule of at most n atoms: exact distances to the truth."""
-    from . import molecules, universe  # need RDKit
+    from .. import molecules, universe  # need RDKit
 
     strict, possible = (
-        [text for k in range(1, n + 1) for text in universe.molecules(k, strict=strict)] for strict in (True, False)
+        [text for k in range(1, n + 1) for text in universe.members(k, strict=strict)] for strict in (True, False)
     )
     graph = molecules.from_smiles(strict, A=4, N=n)
     data = datasets.Molecules(graph, graph, graph, 4)
@@ -377,7 +373,7 @@ def small_universe(*, n=6, epochs=30, H=128, folder=FOLDER):
     network, found = {"A": 4, "N": n, "H": H, "layers": 3, "w": 0.9}, {}
     for reading in READINGS:
         model, run = _grown(f"small_universe_{reading}", data, 0, folder, training, network | {"reading": reading})
-        exact = universe.compare(model, strict, possible=possible)
+        exact = universe.exact_scores(model, strict, possible=possible)
         found[reading] = {key: round(value, 5) for key, value in exact.items()} | {"cpu_seconds": run["cpu_seconds"]}
     counts = {"molecules": len(strict), "possible": len(possible)}
     return model, {**_head("small_universe"), "settings": {**network, **training}, **counts, "readings": found}
@@ -385,12 +381,12 @@ def small_universe(*, n=6, epochs=30, H=128, folder=FOLDER):
 
 def round_trips(*, names=("smiles", "qm9", "zinc_smiles", "moses"), folder=FOLDER):
     """Text -> graphs -> text for every molecule of some sets: how many there are, and which do not come back."""
-    from . import metrics  # needs RDKit
+    from .. import metrics  # needs RDKit
 
     found = {}
     for name in names:
         A, N, _ = datasets.GRAPHS[name]
-        clock, strings = _clock(), datasets.strings(name)
+        clock, strings = _clock(), datasets.load_strings(name)
         found[name] = {"molecules": len(strings), "lost": metrics.lost(strings, A=A, N=N), **clock()}
     return None, {**_head("round_trips"), "sets": found}
 
@@ -414,15 +410,7 @@ RECIPES = (
 )  # fmt: skip
 
 
-def published(name: str) -> dict:
-    """The record of a recipe, or of a benchmark such as "made_speed", that came with this version of the library."""
-    known = {found.stem: found for found in RESULTS.glob("*.json")}
-    if name not in known:
-        raise ValueError(f"there is no record {name!r}; there are {', '.join(sorted(known))}")
-    return json.loads(known[name].read_text())
-
-
-def readings(shape: tuple[int, int]) -> list[Tensor]:
+def scans(shape: tuple[int, int]) -> list[Tensor]:
     """The eight ways to read a page (height, width) line by line: rows or columns, from each corner. Orders (D,)."""
     page = torch.arange(math.prod(shape)).view(shape)
     turns = (), (0, 1), (0,), (1,)
@@ -509,7 +497,7 @@ def portions(*tensors: Tensor, rows: int, batch_size: int) -> DataLoader:
 def mixture(name: str, data, orders, network: dict, training: dict, folder: Path, *, source=None, sharpen=False):
     """Train one MADE for each entry of orders, which may hold several (M, D) -> (their Mixture, its record).
 
-    Members of the same order are pooled (``made.Pool``) before the pools are mixed. With ``sharpen`` all logits are
+    Members of the same order are pooled (`ensembles.Pool`) before the pools are mixed. With ``sharpen`` all logits are
     multiplied by one number, chosen on the validation rows. ``source`` is what the record says about the data.
     """
     D = data.train.shape[1]
@@ -640,7 +628,7 @@ def _trained(model, data, batches, loss, validate, training, seed, settings, pat
 
 def _molecules(model: Transformer, data, n: int) -> dict:
     """What n samples are worth: the share that is valid, and of these the shares that differ and that are new."""
-    from . import molecules  # needs RDKit, which only this recipe asks for
+    from .. import molecules  # needs RDKit, which only this recipe asks for
 
     generator = torch.Generator().manual_seed(0)
     batches = (model.sample(100, generator=generator) for _ in range(math.ceil(n / 100)))
@@ -703,35 +691,3 @@ def _hardware() -> str:
     if train.device().type == "cuda":
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} CPU cores, {platform.machine()}"
-
-
-def main(name: str = "", *options: str) -> None:
-    """Run one recipe, with options such as epochs=10, folder=PATH, and out=FOLDER for NAME.json, its record.
-
-    The published records are rewritten by out=hybridlib/results alone.
-    """
-    recipes = {recipe.__name__: recipe for recipe in RECIPES}
-    if name not in recipes:
-        raise SystemExit(f"there is no recipe {name!r}; choose one of {', '.join(recipes)}")
-    for option in options:
-        if "=" not in option:
-            raise SystemExit(f"{option!r} sets nothing; write epochs=10 or folder=PATH")
-    settings = dict(option.split("=", 1) for option in options)
-    folder, out = settings.pop("folder", FOLDER), settings.pop("out", None)
-    path = Path(out or ".").expanduser().resolve() / f"{name}.json"
-    if out is None and path.parent == RESULTS.resolve():
-        raise SystemExit(f"{path} is the published record; name a folder with out=, this one (out=.) to replace it")
-    path.parent.mkdir(parents=True, exist_ok=True)  # before an hour of training, not after it
-    try:
-        arguments = {key: json.loads(value) for key, value in settings.items()}
-    except json.JSONDecodeError:
-        raise SystemExit(f'{" ".join(options)}: values are JSON, such as 10, 0.5, true or "flow" in quotes') from None
-    _, record = recipes[name](folder=folder, **arguments)
-    record["command"] = " ".join([record["command"], *(f"{key}={value}" for key, value in settings.items())])
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    test = record.get("test")
-    print(f"{name}: test {test['nll']:.3f} +- {test['se']:.3f} nats; wrote {path}" if test else f"{name}: wrote {path}")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
