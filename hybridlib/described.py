@@ -153,16 +153,15 @@ def _rooms():
     return {name.removesuffix(".__init__") for name in names}
 
 
-def differences(then, now, name="", *, skip=("seed",)):
-    """Where two descriptions differ, with both values. Seeds do not count: they chose weights, which a file brings."""
+def differences(then, now, name=""):
+    """Where two descriptions differ, with both values."""
     if isinstance(then, dict) and isinstance(now, dict):
         if then.get("class") != now.get("class"):
             yield f"{name or 'the model'} was a {_short(then.get('class'))}, this is a {_short(now.get('class'))}"
             return
         for key in dict.fromkeys([*then, *now]):
-            if key not in skip:
-                part = name if key in ("arguments", "children", "attributes", "dict") else f"{name}.{key}".strip(".")
-                yield from differences(then.get(key, "missing"), now.get(key, "missing"), part)
+            part = name if key in ("arguments", "children", "attributes", "dict") else f"{name}.{key}".strip(".")
+            yield from differences(then.get(key, "missing"), now.get(key, "missing"), part)
     elif (
         isinstance(then, list)
         and isinstance(now, list)
