@@ -16,10 +16,13 @@ from hybridlib import datasets
 DRAWS = """\
 import random, numpy as np, torch
 from torch import Generator
+from hybridlib.noise import seeded
 torch.manual_seed({seed}); np.random.seed({seed}); random.seed({seed})
 drawn = [torch.rand(1).item(), np.random.rand(), random.random(), random.Random({seed}).random()]
 drawn += [np.random.default_rng({seed}).random(), np.random.RandomState({seed}).rand()]
 drawn += [torch.rand(1, generator=g.manual_seed({seed})).item() for g in (Generator(), torch.Generator("cpu"))]
+with seeded({seed}):
+    drawn += torch.nn.Linear(2, 2).weight.flatten().tolist()
 print(drawn)"""
 
 
