@@ -1,8 +1,8 @@
 """Molecules as text and as graphs: which strings are molecules, and the tensors of atoms and bonds that stand for them.
 
 Weininger (1988), "SMILES, a chemical language and information system". A graph has arithmetic codes: atom codes are
-places in ``ATOMS`` (0 is no atom), bond codes are bond orders (0 is no bond), so that free valences are sums. Chapter 2
-judges sampled strings here, chapter 9 builds the graphs.
+places in ``ATOMS`` (0 is no atom), bond codes are bond orders (0 is no bond), so that free valences are sums. Chapter 9
+builds it, chapter 2 judges sampled strings with it.
 """
 
 import itertools
@@ -21,11 +21,10 @@ with optional(__name__):
     from rdkit import Chem, rdBase
     from rdkit.Chem.rdMolDescriptors import CalcExactMolWt
 
-ELEMENTS = "CNOF"
-SMALL = 12  # heavy atoms of a molecule of the book's small set
+ELEMENTS = "CNOF"  # of the book's small molecules, beside hydrogen
+MOST_HEAVY_ATOMS = 12  # of one of the book's small molecules
 LONGEST = 1000  # characters of a string that is read: RDKit needs seconds for ten thousand, and hours for a million
 MOST_CELLS = 10_000_000  # of all the tables that `sequences` looks at: a second or two
-
 
 _VALENCE = VALENCE.tolist()
 _CHARGE = {"+": 1, "-": -1}
@@ -45,6 +44,9 @@ def canonical(smiles: str, *, stereo: bool = True) -> str | None:
     nor is text with white space in it. ``stereo=False`` drops stereochemistry and labels of atoms, as graphs do.
 
     ValueError for what is no string, and for more than `LONGEST` characters.
+
+    >>> canonical("OCC"), canonical("F/C=C/F", stereo=False), canonical("C(C")
+    ('CCO', 'FC=CF', None)
     """
     molecule = _parse(smiles)
     if molecule is None:
@@ -57,9 +59,12 @@ def small(smiles: str) -> str | None:
 
     Members are single, uncharged molecules of 1 to 12 atoms of C, N, O and F beside hydrogen, without radicals and
     without named isotopes. ValueError as in `canonical`.
+
+    >>> small("C[C@H](N)O"), small("CCl")
+    ('CC(N)O', None)
     """
     molecule = _parse(smiles)
-    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= SMALL:
+    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= MOST_HEAVY_ATOMS:
         return None
     for atom in molecule.GetAtoms():
         odd = atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()
@@ -69,7 +74,11 @@ def small(smiles: str) -> str | None:
 
 
 def quoted(value: object) -> str:
-    """How a message shows what it is about: strings in quotes, cut after 60 characters."""
+    """How a message shows what it is about: strings in quotes, cut after 60 characters.
+
+    >>> print(quoted("C" * 1000))
+    'CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC'... (1,000 characters)
+    """
     if isinstance(value, str | bytes) and len(value) > 60:
         return f"{value[:60]!r}... ({len(value):,} characters)"
     text = repr(value)
@@ -80,6 +89,9 @@ def listed(strings: Iterable[str], taker: str) -> list[str]:
     """The rows of a list, a generator or an open file, without the white space around them; ``taker`` asks for them.
 
     ValueError for a single string, and for a row that is no string, by its number.
+
+    >>> listed(iter(["CC\\n", " CO"]), "read")
+    ['CC', 'CO']
     """
     if isinstance(strings, str):
         text = quoted(strings)
@@ -95,7 +107,11 @@ def listed(strings: Iterable[str], taker: str) -> list[str]:
 
 
 def parsed(smiles: str) -> Chem.Mol:
-    """A string -> RDKit molecule. ValueError for what is no molecule, and as in `canonical`."""
+    """A string -> RDKit molecule. ValueError for what is no molecule, and as in `canonical`.
+
+    >>> parsed("CCO").GetNumAtoms()
+    3
+    """
     molecule = _parse(smiles)
     if molecule is None:
         raise ValueError(f"{quoted(smiles)} is no molecule: RDKit cannot read it")
@@ -192,6 +208,9 @@ class Account:
     rows, names    for each graph the number of its line, from 0, and what followed the string on it
     refused        (line, text, reason) of each line without a graph
     changed        (line, text, what was dropped) of each graph that holds less than its line
+
+    >>> read(["CCO ethanol", "C[C@H](N)O", "C(C"])
+    Account(2 graphs, 1 of them changed; 1 refused)
     """
 
     graph: Graph
@@ -213,6 +232,10 @@ def read(
     A line is a string and, after white space, a name. salts="largest" keeps the largest part of a molecule in several
     parts (most heavy atoms, then the heaviest); stereo="refuse" refuses molecules with stereochemistry instead of
     dropping it. Nothing is silent: what was dropped is listed. ValueError for a line that is no text.
+
+    >>> account = read(["CCO ethanol", "[Na+].CC(=O)[O-]", "C(C"], salts="largest")
+    >>> account.names, account.changed, account.refused
+    (['ethanol', ''], [(1, '[Na+].CC(=O)[O-]', 'the part [Na+]')], [(2, 'C(C', 'is no molecule: RDKit cannot read it')])
     """
     _check_options(A, N, order)
     for name, value, known in (("salts", salts, ("refuse", "largest")), ("stereo", stereo, ("refuse", "drop"))):
@@ -421,7 +444,11 @@ def to_molecule(graph: Graph, row: int = 0) -> Chem.Mol:
 
 
 def build(codes: Iterable[int], bonds: Iterable[tuple[int, int, int]]) -> Chem.Mol:
-    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked; hydrogens are RDKit's, but for O=[PH2]-R."""
+    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked; hydrogens are RDKit's, but for O=[PH2]-R.
+
+    >>> build([1, 3], [(0, 1, 2)]).GetNumAtoms()
+    2
+    """
     molecule = Chem.RWMol()
     for code in codes:
         element, charge = _PARTS[code]
@@ -478,6 +505,9 @@ def sequences(smiles: str, *, A: int = len(ATOMS) - 1, N: int | None = None) -> 
 
     Over all breadth-first orders and all alternating forms of aromatic rings. For small molecules: their number grows
     like a factorial, and ValueError says so where the orders would fill tables of more than `MOST_CELLS` cells.
+
+    >>> [len(sequences(smiles)) for smiles in ("CC", "CCO", "C1CC1")]
+    [1, 4, 1]
     """
     first = from_smiles([smiles], A=A, N=N, order="given")
     n, found, cells = int(first.sizes[0]), {}, 0
