@@ -64,7 +64,11 @@ def small(smiles: str) -> str | None:
     ('CC(N)O', None)
     """
     molecule = _parse(smiles)
-    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= MOST_HEAVY_ATOMS:
+    if (
+        molecule is None
+        or len(Chem.GetMolFrags(molecule)) > 1
+        or not 1 <= molecule.GetNumHeavyAtoms() <= MOST_HEAVY_ATOMS
+    ):
         return None
     for atom in molecule.GetAtoms():
         odd = atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()
@@ -178,9 +182,10 @@ def from_smiles(
 
 
 def tables(molecule: Chem.Mol, A: int, N: int | None, order: str) -> tuple[list[int], np.ndarray]:
-    """An RDKit molecule, flat and in one piece -> codes of its n atoms, bond orders (n, n). Options as in `from_smiles`.
+    """An RDKit molecule, flat and in one piece -> codes of its n atoms, bond orders (n, n).
 
-    ValueError with the reason where the tables cannot hold it: `to_molecule` would build another molecule from them.
+    Options as in `from_smiles`, which checks them. ValueError, with the reason, for a molecule that the tables cannot
+    hold: `to_molecule` would build another one from them.
 
     >>> codes, orders = tables(parsed("OC=O"), A=4, N=None, order="given")
     >>> codes, orders.tolist()

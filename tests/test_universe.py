@@ -115,7 +115,8 @@ def test_a_molecule_has_the_probability_of_all_its_sequences():
 
 def test_a_molecule_is_read_in_any_spelling_and_from_any_iterable():
     log_p = universe.log_marginal(Uniform(), (text for text in ["C\n", "OC", "C[CH3:1]"]))
-    assert log_p.tolist() == universe.log_marginal(Uniform(), ["C", "CO", "CC"]).tolist() and log_p.dtype == torch.float64
+    assert log_p.tolist() == universe.log_marginal(Uniform(), ["C", "CO", "CC"]).tolist()
+    assert log_p.dtype == torch.float64
     found = universe.exact_scores(Uniform(), iter(["C", "OC"]), possible=iter(["CO", "C", "N"]))
     assert found == universe.exact_scores(Uniform(), ["C", "CO"], possible=["C", "CO", "N"])
     assert found["invalid"] == pytest.approx(1 - 4 / 6)
