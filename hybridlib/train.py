@@ -36,6 +36,7 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .described import Described, code_of, describe, differences, fingerprint, rebuild
+from .noise import seeded
 
 
 @contextmanager
@@ -138,7 +139,7 @@ def fit(
     quiet = not progress or not accelerator.is_main_process or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     known = {"total": epochs * steps, "initial": len(history) * steps} if steps else {}
     bar = tqdm(**known, unit="step", disable=quiet)
-    with bar, torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else []):
+    with bar, seeded(_mix(seed)):
         for epoch in range(len(history) + 1, epochs + 1):
             # All chance in an epoch follows from (seed, epoch, process): a resumed epoch is the same epoch.
             torch.manual_seed(_mix(seed, epoch, accelerator.process_index))
@@ -440,7 +441,7 @@ def _rebuilt(path):
     """The model that a file describes, with the weights of the file."""
     tensors, _, header = _read(path)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with seeded(0):  # the file brings the weights
             model = rebuild(header["model"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(
