@@ -173,9 +173,7 @@ def mnist_variational(data=None, *, folder=FOLDER, **options):
     data, source = _data(data, "mnist")
     D = data.train.shape[1]
     with seeded(0):
-        flow = iaf(D, 1, (64,), context=D)
-    with seeded(0):
-        dequantizer = VariationalDequantizer(D, data.levels, flow=flow)
+        dequantizer = VariationalDequantizer(D, data.levels, flow=iaf(D, 1, (64,), context=D))
     return _dequantized("mnist_variational", source, data, dequantizer, folder, **options)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from hybridlib import audit, datasets, graphs, molecules
 from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.made import MADE
+from hybridlib.noise import seeded
 from hybridlib.page import widgets
 from hybridlib.transformer import Transformer, adjust
 
@@ -504,8 +505,7 @@ def test_a_picture_is_drawn_row_by_row(shown):
 
 
 def decoder(activation=nn.ReLU, *, pixels=784, hidden=64, scale=2, seed=0):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers = nn.Linear(2, hidden), activation(), nn.Linear(hidden, hidden), activation(), nn.Linear(hidden, pixels)
         model = nn.Sequential(*layers)
         with torch.no_grad():
