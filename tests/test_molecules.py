@@ -467,7 +467,7 @@ class TestAccount:
         found = read(["C[C@H](N)O", "F/C=C/F", "CCO", "C[C@H](C)C"], stereo="refuse")
         assert found.rows == [2, 3] and [row for row, *_ in found.refused] == [0, 1]  # the last one has a mark only
 
-    def test_nothing_is_a_reading_too(self):
+    def test_of_nothing_is_one_too(self):
         assert len(read([]).graph) == 0 and to_smiles(read(["?"]).graph) == []
 
     @pytest.mark.parametrize("option, value", [("salts", "split"), ("stereo", "keep"), ("order", "random")])
