@@ -440,12 +440,10 @@ def test_draws_follow_the_distribution(shown):
     p = state(page)["probabilities"]
     call = """(rules, p) => { // as the page does, from 4000 seeds
         const counts = p.map(() => 0);
-        for (let seed = 0; seed < 4000; seed++) counts[rules.icdf(p, generator(seed)())] += 1;
+        for (let seed = 0; seed < 4000; seed++) counts[rules.icdf(p, rules.generator(seed)())] += 1;
         return counts.map((n) => n / 4000);
     }"""
-    kit = widgets.module_source("sampling_stepper")
-    kit = kit[kit.index("function generator") : kit.index("// What widgets.py has packed")]
-    found = rules(page, "sampling_stepper", f"(rules, p) => {{ {kit}; return ({call})(rules, p); }}", p)
+    found = rules(page, "sampling_stepper", call, p)
     assert found == pytest.approx(p, abs=0.03)  # 4 standard errors of a fraction near 1/2
 
 
