@@ -26,7 +26,7 @@ import numpy as np
 import pooch
 import torch
 
-from .extras import missing, optional
+from .extras import not_installed, optional
 from .graphs import Graph
 
 _MNIST = "MNIST (LeCun, Cortes and Burges 1998; CC BY-SA 3.0)"
@@ -388,7 +388,7 @@ def _packaged(name, package, file, sha256):
     """The bytes of a file that comes inside a package, verified."""
     spec = importlib.util.find_spec(package)  # finds the folder without importing the package
     if spec is None:
-        raise missing(package, f'the data set "{name}"')
+        raise not_installed(package, f'the data set "{name}"')
     path, remedy = Path(spec.origin).parent / file, f"pip install --force-reinstall --no-deps {package}"
     if not path.is_file():
         raise OSError(f"{name}: {path} is missing: {remedy}")

@@ -343,3 +343,12 @@ class TestWorkflows:
                 if "permissions" in job:
                     assert (path.name, name) == ("pages.yml", "deploy")
                     assert not [step for step in job["steps"] if "run" in step], "what may publish runs nothing of ours"
+
+
+def test_tests_mirror_the_house():
+    missing = []
+    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__"}:
+        *folder, name = room.split(".")
+        if not (place := ROOT.joinpath("tests", *folder, f"test_{name}.py")).exists():
+            missing.append(str(place.relative_to(ROOT)))
+    assert not missing, f"rooms without a test of their own: {sorted(missing)}"

@@ -2,6 +2,9 @@
 
 import re
 from itertools import groupby
+from pathlib import Path
+
+import yaml
 
 
 def correct_body(app, pagename, templatename, context, doctree):
@@ -20,16 +23,21 @@ def correct_body(app, pagename, templatename, context, doctree):
 
 
 def plain_docstring(app, what, name, obj, options, lines):
-    """Docstrings are plain text with `code` in backticks: keep stars and bars, and the layout of indented lines."""
-    shown = []
+    """Docstrings are plain text with `code` in backticks: keep stars and bars, and the layout of indented lines.
+
+    Examples are shown as such, and "chapter 5" leads to the chapter.
+    """
+    pages, shown = chapters(app.srcdir), []
     for blank, paragraph in groupby(lines, key=lambda line: not line.strip()):
         paragraph = list(paragraph)
         if blank:
             continue
-        if any(line.startswith(" ") for line in paragraph):
+        if paragraph[0].startswith(">>> "):
+            shown += [".. code-block:: pycon", "", *(f"   {line}" for line in paragraph), ""]
+        elif any(line.startswith(" ") for line in paragraph):
             shown += [".. code-block:: text", "", *(f"   {line}" for line in paragraph), ""]
         else:
-            shown += [*map(escaped, paragraph), ""]
+            shown += [*(linked(escaped(line), pages) for line in paragraph), ""]
     lines[:] = shown
 
 
@@ -39,6 +47,28 @@ def escaped(line):
     return "".join(
         f"``{part}``" if position % 2 else re.sub(r"([*|\\]|_\b)", r"\\\1", part) for position, part in enumerate(parts)
     )
+
+
+def chapters(folder):
+    """Pages of the numbered chapters, the first of them chapter 1: the notebooks of the table of contents."""
+    toc = yaml.safe_load((Path(folder) / "_toc.yml").read_text("utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [file for file in files if (Path(folder) / f"{file}.ipynb").exists()]
+
+
+def linked(line, pages):
+    """Numbers behind the word chapter become links to the pages, the first of which is chapter 1: str -> str."""
+
+    def link(text, number):
+        return f":doc:`{text} </{pages[int(number) - 1]}>`" if 0 < int(number) <= len(pages) else text
+
+    def links(found):
+        word, first, more = found.groups()
+        if not more:
+            return link(f"{word} {first}", first)
+        return f"{word} {link(first, first)}" + re.sub(r"\d+", lambda number: link(number[0], number[0]), more)
+
+    return re.sub(r"\b([Cc]hapters?) (\d+)((?:(?:, | and )\d+)*)", links, line)
 
 
 def setup(app):

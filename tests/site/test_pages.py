@@ -129,3 +129,13 @@ def test_the_reader_can_choose_dark(open_page):
         button.click()
         seen.add(page.evaluate("document.documentElement.dataset.mode"))
     assert seen == {"light", "dark", "auto"}
+
+
+def test_the_library_leads_to_source_and_chapters():
+    page = html("book/api")
+    things = page.select("dl.py.function > dt, dl.py.class > dt")
+    bare = [thing["id"] for thing in things if not thing.select_one("a .viewcode-link")]
+    assert len(things) > 100 and not bare, f"without source: {bare}"
+    linked = {link["href"].removesuffix(".html") for link in page.select("article p a.reference.internal")}
+    missed = {Path(name).stem for name in NOTEBOOKS[1:]} - linked
+    assert not missed, f"chapters that no room names: {missed}"
