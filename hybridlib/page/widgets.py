@@ -30,7 +30,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 
 
 def module_source(name):
-    """Source of the ES module `explorers/NAME.js`, what it imports and the styles of both in front of it: str -> str."""
+    """Source of the ES module `explorers/NAME.js`, with what it imports and the styles of both in front: str -> str."""
     folder, codes, styles = files(__package__) / "explorers", {}, []
 
     def collect(part):
