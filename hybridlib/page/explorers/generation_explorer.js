@@ -47,7 +47,7 @@ function options({ A, masked }, { free, bonds }, { i, j, first }) {
   return { fits, allowed: fits.map((fit, k) => (k ? fit || !masked : !must)) };
 }
 
-// log P(y_k is the largest) for y_k ~ N(loc_k, scale_k), by the trapezoidal rule, as hybridlib.dequantization.ArgmaxNormal.
+// log P(y_k is the largest) for y_k ~ N(loc_k, scale_k), by the trapezoidal rule, as hybridlib.argmax.ArgmaxNormal.
 function logArgmax(loc, scale, allowed, points) {
   const step = 18 / (points - 1);
   return loc.map((_, k) => (!allowed[k] ? -Infinity : Math.log(range(points).reduce((total, n) => {

@@ -1,4 +1,4 @@
-// One molecule, many orders of its atoms: drawing, matrix of bond orders, parents. The rules are hybridlib.molecules';
+// One molecule, many orders of its atoms: drawing, matrix of bond orders, parents. The rules are hybridlib.graphs';
 // a test compares the two. Molecules of the menu come in the canonical order, what is typed comes in the order of the
 // text; order[t] is the number that the atom at place t has there.
 
