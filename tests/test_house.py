@@ -51,9 +51,9 @@ ARROWS = {
     "report": {"audit"},
     "faulty": {"noise"},
     "datasets": {"extras", "graphs", "molecules"},
-    "train": {"described"},
+    "train": {"checkpoints", "described"},
     "described": set(),
-    "checkpoints": {"graphaf", "train"},
+    "checkpoints": {"described"},
     "records": set(),
     "extras": set(),
     "recipes": {
