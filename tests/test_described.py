@@ -121,7 +121,7 @@ def test_differences_are_few_words():
     long = [describe(MADE(200, (4,), orders=orders)) for orders in (torch.arange(200), torch.arange(200).flip(0))]
     (told,) = differences(*long)
     assert told.startswith("orders was [0, 1, 2") and len(told) < 200
-    one, other = (describe(flows.maf(3, 2, (4,), univariate=bend)) for bend in (flows.Spline(4), flows.Affine()))
+    one, other = (describe(flows.maf(3, 2, (4,), univariate=map_)) for map_ in (flows.Spline(4), flows.Affine()))
     assert list(differences(one, other)) == [
         f"transforms.{i}.conditioner.output was a hybridlib.flows.Spline, this is a hybridlib.flows.Affine"
         for i in (0, 1)

@@ -50,7 +50,7 @@ ARROWS = {
     "audit": set(),
     "report": {"audit"},
     "faulty": {"noise"},
-    "datasets": {"extras", "graphs", "molecules"},
+    "datasets": {"described", "extras", "graphs", "molecules"},
     "train": {"checkpoints", "described"},
     "described": set(),
     "checkpoints": {"described"},
