@@ -5,7 +5,7 @@
 
 Only classes of hybridlib, and the plain layers of torch that are named here, are built from a file. Other models are
 described as well, by their class, plain attributes and parts: enough to tell one from another. Used by
-`hybridlib.train`, whose files hold a description.
+`hybridlib.checkpoints`, whose files hold a description.
 """
 
 import functools

@@ -8,7 +8,7 @@ import pytest
 import torch
 from shaken import rng, shaken
 
-from hybridlib import train
+from hybridlib import checkpoints
 from hybridlib.graphaf import CHECKS, READINGS, GraphAF, Growth
 from hybridlib.graphs import VALENCE, Graph, bfs_order, in_bfs_order
 from hybridlib.molecules import from_smiles, to_smiles
@@ -357,12 +357,12 @@ def test_distances_are_shortest_paths_so_far():
 
 def test_save_and_load(tmp_path):
     net, other = model(), model(seed=1)
-    train.save(net, tmp_path / "net.safetensors")
-    train.load(other, tmp_path / "net.safetensors")
+    checkpoints.save(net, tmp_path / "net.safetensors")
+    checkpoints.load(other, tmp_path / "net.safetensors")
     graph = from_smiles(MOLECULES, A=4)
     assert torch.equal(net.log_prob(graph), other.log_prob(graph))
     with pytest.raises(ValueError):
-        train.load(model(A=5), tmp_path / "net.safetensors")
+        checkpoints.load(model(A=5), tmp_path / "net.safetensors")
 
 
 def changed(smiles="CCO", atoms=None, bonds=()):

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from .. import __version__, datasets, train
+from .. import __version__, checkpoints, datasets, train
 from ..dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
 from ..described import Described, fingerprint
 from ..ensembles import Mixture, Pool
@@ -611,10 +611,10 @@ def _trained(model, data, batches, loss, validate, training, seed, settings, pat
     path = path.with_name(f"{path.stem}-{data_key[:8]}{path.suffix}")
     settings = json.loads(json.dumps({**settings, "rows": len(data.train), "data": data_key}))
     if path.exists():
-        found = train.meta(path)
+        found = checkpoints.meta(path)
         if found["settings"] != settings:
             raise ValueError(f"{path} was trained with {found['settings']}: delete it or name another folder")
-        train.load(model, path)
+        checkpoints.load(model, path)
         return found["member"]
     clock = _clock()
     unfinished = path.with_suffix(".training")
@@ -622,7 +622,7 @@ def _trained(model, data, batches, loss, validate, training, seed, settings, pat
     best = min(curve, key=lambda epoch: epoch["valid"])["epoch"]
     curve = [{key: round(value, 4) for key, value in epoch.items()} for epoch in curve]
     member = {"seed": seed, "best_epoch": best, **clock(), "curve": curve}
-    train.save(model, path, settings=settings, member=member)
+    checkpoints.save(model, path, settings=settings, member=member)
     unfinished.unlink()
     return member
 
