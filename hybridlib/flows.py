@@ -362,7 +362,7 @@ def maf(
     """A masked autoregressive flow: fast density, sampling variable by variable.
 
     Layers take turns in the natural order and its reverse (``reverse``), because what a layer cannot express in one
-    order the next can in the other. It starts as the identity.
+    order the next can in the other. It starts as the identity. ValueError for D < 1 or a negative number of layers.
 
     >>> x = torch.randn(5, 2)
     >>> torch.equal(maf(2, layers=3)(x)[0], x)
@@ -399,7 +399,7 @@ def realnvp(
     context: int = 0,
     seed: int = 0,
 ) -> Flow:
-    """Coupling layers that let the even and the odd variables pass in turn: fast in both directions.
+    """Coupling layers that let the even and odd variables pass in turn, fast in both directions. ValueError for D < 2.
 
     >>> realnvp(4, 2, univariate=Spline(6)).sample(3).shape
     torch.Size([3, 4])
