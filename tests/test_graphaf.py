@@ -8,10 +8,11 @@ import pytest
 import torch
 from shaken import rng, shaken
 
-from hybridlib import train
+from hybridlib import checkpoints
 from hybridlib.graphaf import CHECKS, READINGS, GraphAF, Growth
 from hybridlib.graphs import VALENCE, Graph, bfs_order, in_bfs_order
 from hybridlib.molecules import from_smiles, to_smiles
+from hybridlib.noise import seeded
 from hybridlib.subgraphs import FAR, distances
 
 MOLECULES = [
@@ -170,10 +171,9 @@ class TestReading:
 
     def test_training_lowers_what_the_reading_says(self, reading, masked):
         net, graph = model(reading, masked), from_smiles(MOLECULES, A=4)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with seeded(0):
             found = net.objective(graph)
-            torch.manual_seed(0)
+        with seeded(0):
             expected = net.elbo(graph) if reading == "flow" else net.log_prob(graph)
         assert torch.allclose(found, -expected.mean())
 
@@ -357,12 +357,12 @@ def test_distances_are_shortest_paths_so_far():
 
 def test_save_and_load(tmp_path):
     net, other = model(), model(seed=1)
-    train.save(net, tmp_path / "net.safetensors")
-    train.load(other, tmp_path / "net.safetensors")
+    checkpoints.save(net, tmp_path / "net.safetensors")
+    checkpoints.load(other, tmp_path / "net.safetensors")
     graph = from_smiles(MOLECULES, A=4)
     assert torch.equal(net.log_prob(graph), other.log_prob(graph))
     with pytest.raises(ValueError):
-        train.load(model(A=5), tmp_path / "net.safetensors")
+        checkpoints.load(model(A=5), tmp_path / "net.safetensors")
 
 
 def changed(smiles="CCO", atoms=None, bonds=()):
