@@ -378,15 +378,23 @@ def maf(
     return Flow(D, parts, context=context)
 
 
-def iaf(D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), **options) -> Flow:
+def iaf(
+    D: int,
+    layers: int = 5,
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    univariate: Affine | Spline | None = None,
+    context: int = 0,
+    reverse: bool = True,
+) -> Flow:
     """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density.
 
     >>> x, log_p = iaf(3, 2, context=1).rsample_and_log_prob(5, context=torch.zeros(5, 1))
     >>> x.shape, log_p.requires_grad
     (torch.Size([5, 3]), True)
     """
-    flow = maf(D, layers, hidden, **options)
-    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=flow.context)
+    flow = maf(D, layers, hidden, univariate=univariate, context=context, reverse=reverse)
+    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=context)
 
 
 def realnvp(
