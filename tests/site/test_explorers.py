@@ -14,6 +14,7 @@ from hybridlib import audit, datasets, graphs, molecules
 from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.made import MADE
 from hybridlib.page import widgets
+from hybridlib.page.explorer import module_source, rounded
 from hybridlib.transformer import Transformer, adjust
 
 ADDRESS = "http://explorers.invalid/"  # answered by the test itself; nothing leaves the machine
@@ -112,7 +113,7 @@ def shown(browser):
 
 def rules(page, module, call, argument):
     """What the `rules` of an explorer's module give: `call` is a JavaScript function of (rules, argument)."""
-    source = widgets.module_source(module)
+    source = module_source(module)
     return page.evaluate(
         f"""async ([source, argument]) => {{
             const address = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
@@ -336,7 +337,7 @@ def test_the_network_in_the_page_is_the_one_in_pytorch(shown, layers, bits):
         return x.map((_, t) => run(t, x[t - 1]));
     })"""
     found = torch.tensor(rules(shown(), "sampling_stepper", call, [data, x.tolist()]))
-    theta = widgets.rounded(model, bits=bits).theta(x.float())
+    theta = rounded(model, bits=bits).theta(x.float())
     assert theta.std() > 1, "the comparison is worth something"
     torch.testing.assert_close(found, theta.detach(), atol=1e-4, rtol=0)
 
@@ -365,7 +366,7 @@ def test_the_log_likelihood_is_that_of_the_model(shown, shape):
     page.get_by_label("Temperature").fill("1.6")  # changes what is drawn, not what the model thinks of it
     page.get_by_role("button", name="Draw to the end").click()
     found = state(page)
-    log_prob = widgets.rounded(model).log_prob(torch.tensor([found["sequence"]]).float()).item()
+    log_prob = rounded(model).log_prob(torch.tensor([found["sequence"]]).float()).item()
     assert len(found["sequence"]) == 6 and found["log_prob"] == pytest.approx(log_prob, abs=1e-4)
     assert found["bits_per_symbol"] == pytest.approx(-log_prob / 6 / math.log(2), abs=1e-4)
     assert page.locator(".scores td").first.inner_text() == f"−{-log_prob:.2f} nats"
@@ -380,7 +381,7 @@ def test_nothing_follows_the_end(shown):
     assert state(page)["sequence"] == [1, 4]
     page.get_by_role("button", name="choose ⏎").click()
     assert page.locator(".next").inner_text() == "The end, after 3 symbols."
-    log_prob = widgets.rounded(model).log_prob(torch.tensor([[1.0, 4, 0, 0, 0, 0]])).item()
+    log_prob = rounded(model).log_prob(torch.tensor([[1.0, 4, 0, 0, 0, 0]])).item()
     assert state(page)["log_prob"] == pytest.approx(log_prob, abs=1e-4)
     assert page.get_by_role("button", name="Draw to the end").is_disabled()
     page.get_by_role("button", name="Undo").click()
@@ -521,7 +522,7 @@ def test_the_decoder_in_the_page_is_the_one_in_pytorch(shown, activation, scale)
     call = "(rules, [data, z]) => z.map(rules.network(data))"
     data = widgets.latent_explorer(model).data
     found = torch.tensor(rules(shown(), "latent_explorer", call, [data, z.tolist()]))
-    p, carried = model(z).sigmoid().detach(), widgets.rounded(model, bits=16)(z).sigmoid().detach()
+    p, carried = model(z).sigmoid().detach(), rounded(model, bits=16)(z).sigmoid().detach()
     assert p.std() > 0.15, "the comparison is worth something"
     torch.testing.assert_close(found, carried, atol=1e-5, rtol=0)
     # 16 bits: far below one of 256 greys even where weights are large
@@ -1205,7 +1206,7 @@ def consult(page, explorer, steps):
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_generator_in_the_page_is_the_one_in_pytorch(shown, reading, masked):
     model = talkative(reading, masked=masked)
-    carried = widgets.rounded(model)
+    carried = rounded(model)
     traces, graphs = [], []
     for seed in range(4):
         traces.append([])
@@ -1285,7 +1286,7 @@ def test_a_reader_grows_a_molecule_with_the_keyboard(shown):
     now = state(page)
     assert now["finished"] and "every valence holds" in tell.inner_text()
     with torch.no_grad():
-        expected = widgets.rounded(model).log_prob(molecules.from_smiles(["C=O"], A=4)).item()
+        expected = rounded(model).log_prob(molecules.from_smiles(["C=O"], A=4)).item()
     assert now["log_prob"] == pytest.approx(expected, abs=1e-3)
     assert f"{abs(expected):.2f} nats" in page.locator("p.costs").inner_text()
 
@@ -1312,7 +1313,7 @@ def test_the_model_draws_to_the_end_and_every_decision_can_be_seen(shown):
     end, page = ends[0], pages[0]
     assert end["finished"] and len(end["atoms"]) > 3
     with torch.no_grad():
-        assert end["log_prob"] == pytest.approx(widgets.rounded(model).log_prob(grown_graph(end)).item(), abs=2e-3)
+        assert end["log_prob"] == pytest.approx(rounded(model).log_prob(grown_graph(end)).item(), abs=2e-3)
     valid = bool((grown_graph(end).free_valence >= 0).all())
     assert ("every valence holds" in page.locator("p.tell").inner_text()) == valid
     total = 0
