@@ -51,7 +51,7 @@ def test_a_row_says_what_was_measured():
     assert (row["parameters"], row["train (s)"]) == (64, 2)
     assert row["samples/s"] > 0
     assert comparison.FORMATS.keys() == row.keys() - {"model"}
-    assert "fair coins" in viz.table_html([row], caption="a row", formats=comparison.FORMATS)[0]
+    assert "fair coins" in viz._table_html([row], "a row", comparison.FORMATS)[0]
 
 
 def test_a_row_is_of_the_test_rows():
