@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .described import Described, describe, differences, rebuild
+from .noise import seeded
 
 FOLDER = Path(__file__).parent / "checkpoints"
 
@@ -151,7 +152,7 @@ def _rebuilt(path):
     """The model that a file describes, with the weights of the file."""
     tensors, _, header = _read(path)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with seeded(0):  # the file brings the weights
             model = rebuild(header["model"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(

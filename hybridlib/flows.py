@@ -357,7 +357,6 @@ def maf(
     univariate: Affine | Spline | None = None,
     context: int = 0,
     reverse: bool = True,
-    seed: int = 0,
 ) -> Flow:
     """A masked autoregressive flow: fast density, sampling variable by variable.
 
@@ -373,7 +372,7 @@ def maf(
     parts = []
     for layer in range(layers):
         order = natural.flip(0) if reverse and layer % 2 else natural
-        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context, seed=seed + layer)
+        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context)
         _silence(conditioner.net.out, conditioner.net.direct)
         parts.append(AutoregressiveFlow(conditioner))
     return Flow(D, parts, context=context)
@@ -397,7 +396,6 @@ def realnvp(
     *,
     univariate: Affine | Spline | None = None,
     context: int = 0,
-    seed: int = 0,
 ) -> Flow:
     """Coupling layers that let the even and the odd variables pass in turn: fast in both directions.
 
@@ -408,14 +406,12 @@ def realnvp(
         raise ValueError(f"coupling needs at least two variables, got D = {D}; use maf")
     _check_layers(layers)
     univariate, parts = univariate or Affine(), []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for layer in range(layers):
-            passes = torch.arange(D) % 2 == layer % 2
-            A = int(passes.sum())
-            network = mlp(A + context, *hidden, (D - A) * univariate.P)
-            _silence(network[-1])
-            parts.append(Coupling(passes, network, univariate=univariate))
+    for layer in range(layers):
+        passes = torch.arange(D) % 2 == layer % 2
+        A = int(passes.sum())
+        network = mlp(A + context, *hidden, (D - A) * univariate.P)
+        _silence(network[-1])
+        parts.append(Coupling(passes, network, univariate=univariate))
     return Flow(D, parts, context=context)
 
 

@@ -121,7 +121,6 @@ class MADE(Autoregressive):
     ``context``    length C of a vector c for p(x | c), which enters as inputs of degree 0
     ``residual``   later hidden layers add to the one before
     ``connectivity``  with several orders: every order also deals the hidden degrees out anew
-    ``seed``       of the first weights and of the dealing
     """
 
     def __init__(
@@ -136,19 +135,16 @@ class MADE(Autoregressive):
         residual: bool = False,
         connectivity: bool = False,
         dropout: float = 0.0,
-        seed: int = 0,
     ):
         super().__init__(D, output=output, orders=orders, context=context)
         self.several = orders is not None and torch.as_tensor(orders).dim() == 2
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.net = MaskedMLP(
-                D, hidden, P=self.output.P, width=self.output.width, context=context,
-                direct=direct, residual=residual, dropout=dropout, any_order=self.several,
-            )  # fmt: skip
-            deals = [torch.stack([torch.randperm(H) for _ in self.orders]) for H in hidden]
+        self.net = MaskedMLP(
+            D, hidden, P=self.output.P, width=self.output.width, context=context,
+            direct=direct, residual=residual, dropout=dropout, any_order=self.several,
+        )  # fmt: skip
         self.connectivity = connectivity
         if connectivity:  # buffers, because the weights mean nothing without them
+            deals = [torch.stack([torch.randperm(H) for _ in self.orders]) for H in hidden]
             for i, deal in enumerate(deals):  # residual layers share units, so they share the dealing
                 self.register_buffer(f"deal_{i}", deals[0].clone() if residual else deal)
 

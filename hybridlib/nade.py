@@ -19,17 +19,16 @@ class NADE(Autoregressive):
     cost O(D H) together and not O(D^2 H).
     """
 
-    def __init__(self, D: int, H: int = 100, *, orders=None, seed: int = 0):
+    def __init__(self, D: int, H: int = 100, *, orders=None):
         super().__init__(D, orders=orders)
         if len(self.orders) > 1:
             raise ValueError(f"NADE has one order, got {len(self.orders)}; MADE takes several")
         if H < 1:
             raise ValueError(f"NADE needs at least one hidden unit, got H = {H}")
         check_size(2 * D * H, "take fewer hidden units")
-        generator = torch.Generator().manual_seed(seed)
         # a sum of up to D terms: small enough that no unit starts saturated
-        self.W = nn.Parameter(torch.randn(D, H, generator=generator) / D**0.5)
-        self.V = nn.Parameter(torch.randn(D, H, generator=generator) / H**0.5)
+        self.W = nn.Parameter(torch.randn(D, H) / D**0.5)
+        self.V = nn.Parameter(torch.randn(D, H) / H**0.5)
         self.b, self.c = nn.Parameter(torch.zeros(D)), nn.Parameter(torch.zeros(H))
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:

@@ -17,7 +17,9 @@ def seeded(seed: int) -> Iterator[None]:
     """
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
         raise ValueError(f"a seed is a whole number, got {seed!r}")
-    with torch.random.fork_rng():
+    # a card that is not in use yet has no state to keep, and asking for it would start the card
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(cards):
         torch.manual_seed(operator.index(seed))
         yield
 

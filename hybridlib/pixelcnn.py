@@ -47,7 +47,6 @@ class PixelCNN(Autoregressive):
         *,
         layers: int = 4,
         output: Output | None = None,
-        seed: int = 0,
     ):
         if len(shape) != 2:
             raise ValueError(f"a page has height and width, got shape {tuple(shape)}")
@@ -55,19 +54,17 @@ class PixelCNN(Autoregressive):
             raise ValueError(f"PixelCNN needs at least one layer and one channel, got {layers} and {channels}")
         super().__init__(shape[0] * shape[1], output=output)
         self.shape, C = tuple(shape), channels
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            ins = [self.output.width] + [C] * (layers - 1)
-            ks = [7] + [3] * (layers - 1)  # a wide first look, then small steps
-            # only the first layer meets the pixels themselves: it must not see the middle
-            self.down = nn.ModuleList(
-                CausalConv2d(i, C, k, rows=True, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
-            )
-            self.right = nn.ModuleList(
-                CausalConv2d(i, C, k, rows=False, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
-            )
-            self.across = nn.ModuleList(nn.Conv2d(C, C, 1) for _ in ins)
-            self.head = nn.Conv2d(C, self.output.P, 1)
+        ins = [self.output.width] + [C] * (layers - 1)
+        ks = [7] + [3] * (layers - 1)  # a wide first look, then small steps
+        # only the first layer meets the pixels themselves: it must not see the middle
+        self.down = nn.ModuleList(
+            CausalConv2d(i, C, k, rows=True, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
+        )
+        self.right = nn.ModuleList(
+            CausalConv2d(i, C, k, rows=False, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
+        )
+        self.across = nn.ModuleList(nn.Conv2d(C, C, 1) for _ in ins)
+        self.head = nn.Conv2d(C, self.output.P, 1)
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D, P)."""

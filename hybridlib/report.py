@@ -43,6 +43,7 @@ from .audit import (
     total_probability,
     zeroed,
 )
+from .noise import seeded
 
 
 @dataclass
@@ -178,8 +179,7 @@ class _Subject:
             n = (n,)
         seed = int(torch.randint(2**62, (), generator=generator))
         if not self.takes_generator:
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with seeded(seed):
                 return _here(call(self.model, n, *given))
         try:
             return _here(call(self.model, n, *given, generator=generator))

@@ -62,7 +62,6 @@ class Transformer(Autoregressive):
         heads: int = 4,
         dropout: float = 0.0,
         end: int | None = None,
-        seed: int = 0,
     ):
         super().__init__(T, output=Categorical(K))
         if min(width, layers, heads) < 1:
@@ -78,18 +77,16 @@ class Transformer(Autoregressive):
             f"T = {T} steps and K = {K} symbols have {width} numbers each; take fewer of any, or fewer layers",
         )
         self.T, self.K, self.heads, self.end = T, K, heads, end
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.symbols, self.positions = nn.Embedding(K + 1, width), nn.Embedding(T, width)  # symbol K is the start
-            self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
-            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, K)
-            self.dropout = nn.Dropout(dropout)
-            for name, p in self.named_parameters():  # GPT-2's start
-                if p.dim() == 2:
-                    last = name.endswith(("proj.weight", "down.weight"))  # what is added 2 layers times is smaller
-                    nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if last else 0.02)
-                elif name.endswith("bias"):
-                    nn.init.zeros_(p)
+        self.symbols, self.positions = nn.Embedding(K + 1, width), nn.Embedding(T, width)  # symbol K is the start
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, K)
+        self.dropout = nn.Dropout(dropout)
+        for name, p in self.named_parameters():  # GPT-2's start
+            if p.dim() == 2:
+                last = name.endswith(("proj.weight", "down.weight"))  # what is added 2 layers times is smaller
+                nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if last else 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(p)
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Logits of every step in one pass: (B, T) -> (B, T, K); none is computed where all are over."""

@@ -48,12 +48,12 @@ ARROWS = {
     "universe": {"extras", "graphs", "molecules"},
     "metrics": {"extras", "graphs", "molecules"},
     "audit": set(),
-    "report": {"audit"},
+    "report": {"audit", "noise"},
     "faulty": {"noise"},
     "datasets": {"described", "extras", "graphs", "molecules"},
-    "train": {"checkpoints", "described"},
+    "train": {"checkpoints", "described", "noise"},
     "described": set(),
-    "checkpoints": {"described"},
+    "checkpoints": {"described", "noise"},
     "records": set(),
     "extras": set(),
     "recipes": {
@@ -67,6 +67,7 @@ ARROWS = {
         "made",
         "metrics",
         "molecules",
+        "noise",
         "outputs",
         "pixelcnn",
         "train",
@@ -224,6 +225,19 @@ def test_nothing_is_unpickled():
         if path.suffix in (".py", ".ipynb") and path != Path(__file__):
             for call in re.findall(r"torch\.load\([^\n]*", path.read_text("utf-8")):
                 assert "weights_only=True" in call, f"{path.name}: {call}"
+
+
+def test_first_weights_come_from_the_global_generator():
+    """No model has a seed of its own; whoever wants the same one again builds it inside `noise.seeded`."""
+    for path in [*NOTEBOOKS, *ROOMS.values()]:
+        if path.name != "noise.py":
+            assert "fork_rng" not in path.read_text("utf-8"), f"{path.name}: `noise.seeded` does that"
+    for room, path in ROOMS.items():
+        for kind in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in getattr(kind, "body", []) if isinstance(kind, ast.ClassDef) else []:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    names = {arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)}
+                    assert "seed" not in names, f"{room}.{kind.name} has a seed of its own"
 
 
 def test_no_file_is_large():

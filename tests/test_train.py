@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from hybridlib import checkpoints, train
+from hybridlib.noise import seeded
 
 STALLED = 3600  # seconds that another process may take, however busy the machine is: a limit for what hangs
 
@@ -24,8 +25,7 @@ STALLED = 3600  # seconds that another process may take, however busy the machin
 
 
 def net(seed=0, hidden=8):
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return nn.Sequential(nn.Linear(6, hidden), nn.Tanh(), nn.Dropout(0.3), nn.Linear(hidden, 6))
 
 

@@ -26,14 +26,25 @@ with optional(__name__):
 
 FAMILIES = ("ar", "ae", "hybrid", "flow", "other")
 MOST_JSON = 200_000  # characters of JSON that one explorer may carry into a page
-PARTS = {"molecule_explorer": ("smiles",)}  # files of `explorers/` that stand between kit.js and an explorer
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 
 
 def module_source(name):
-    """Source of the ES module `explorers/NAME.js`, with the parts that all explorers share in front: str -> str."""
-    folder = files(__package__) / "explorers"
-    css = "const CSS = " + script_json((folder / "explorers.css").read_text("utf-8")) + ";\n"
-    return css + "".join((folder / f"{part}.js").read_text("utf-8") for part in ("kit", *PARTS.get(name, ()), name))
+    """Source of the ES module `explorers/NAME.js`, with what it imports and the styles of both in front: str -> str."""
+    folder, codes, styles = files(__package__) / "explorers", {}, []
+
+    def collect(part):
+        code = (folder / f"{part}.js").read_text("utf-8")
+        for other in IMPORT.findall(code):
+            if other not in codes:
+                collect(other)
+        code = IMPORT.sub("", code)
+        codes[part] = code if part == name else re.sub("^export ", "", code, flags=re.MULTILINE)
+        if (style := folder / f"{part}.css").is_file():
+            styles.append(style.read_text("utf-8"))
+
+    collect(name)
+    return "const STYLES = " + script_json("".join(styles)) + ";\n" + "".join(codes.values())
 
 
 def script_json(value):
@@ -112,7 +123,7 @@ def _grid(name: str, parameter: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def _packed(module: nn.Module, bits: int) -> dict:
-    """Name -> shape and base64 of each parameter, as kit.js unpacks them; `ValueError` if they are too many."""
+    """Name -> shape and base64 of each parameter, as network.js unpacks them; `ValueError` if they are too many."""
     size = sum(p.numel() for p in module.parameters())
     if size * bits / 6 > MOST_JSON:
         raise ValueError(

@@ -35,6 +35,7 @@ from ..flows import iaf
 from ..graphaf import READINGS, GraphAF
 from ..graphs import Graph
 from ..made import MADE, random_orders
+from ..noise import seeded
 from ..outputs import LogisticMixture
 from ..pixelcnn import PixelCNN
 from ..transformer import InBlocks, Transformer
@@ -98,7 +99,8 @@ def static_vae(data=None, *, channels=32, blocks=2, Z=40, dropout=0.0, epochs=60
     data, source = _data(data, "static_mnist")
     network = {"channels": channels, "blocks": blocks, "Z": Z, "dropout": dropout}
     training = {"epochs": epochs, "batch_size": 100, "lr": 3e-3, "schedule": "cosine", "ema": 0.999}
-    model = convolutional_vae(data.shape, **network)
+    with seeded(0):
+        model = convolutional_vae(data.shape, **network)
 
     def score():
         for part, K in ("valid", 50), ("test", samples):
@@ -124,7 +126,8 @@ def static_transformer(
     data, source = _data(data, "static_mnist")
     network = {"width": width, "layers": layers, "heads": heads, "dropout": dropout}
     training = {"epochs": epochs, "batch_size": 16, "lr": lr, "schedule": "cosine", "ema": 0.999}
-    model = InBlocks(Transformer(data.train.shape[1] // k, 2**k, **network), k)
+    with seeded(0):
+        model = InBlocks(Transformer(data.train.shape[1] // k, 2**k, **network), k)
 
     def score():
         for part in ("valid", "test"):
@@ -145,7 +148,8 @@ def zinc_smiles(
     data, source = _data(data, "zinc_smiles")
     network = {"width": width, "layers": layers, "heads": heads}
     training = {"epochs": epochs, "batch_size": 16, "lr": lr, "schedule": "cosine", "ema": 0.999}
-    model = Transformer(*data.shape, data.levels, end=0, **network)
+    with seeded(0):
+        model = Transformer(*data.shape, data.levels, end=0, **network)
 
     def score():
         for part in ("valid", "test"):
@@ -168,8 +172,7 @@ def mnist_variational(data=None, *, folder=FOLDER, **options):
     """The same with variational dequantization: an inverse autoregressive flow makes the noise, given the picture."""
     data, source = _data(data, "mnist")
     D = data.train.shape[1]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         dequantizer = VariationalDequantizer(D, data.levels, flow=iaf(D, 1, (64,), context=D))
     return _dequantized("mnist_variational", source, data, dequantizer, folder, **options)
 
@@ -183,7 +186,8 @@ def _dequantized(
     """
     network = {"channels": channels, "layers": layers, "K": K}
     training = {"epochs": epochs, "batch_size": 16, "lr": lr, "schedule": "cosine", "ema": 0.999}
-    density = PixelCNN(data.shape, channels, layers=layers, output=LogisticMixture(K, unit=1 / 16))
+    with seeded(0):
+        density = PixelCNN(data.shape, channels, layers=layers, output=LogisticMixture(K, unit=1 / 16))
     model = Dequantized(density, data.levels, dequantizer)
 
     def score():
@@ -254,7 +258,8 @@ def _graphaf(
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": layers}
     network |= {"reading": reading, "w": w, "masked": masked}
     training = {"epochs": epochs, "batch_size": 32, "lr": lr, "schedule": "cosine", "ema": 0.999}
-    model = _seeded(network, 0)
+    with seeded(0):
+        model = GraphAF(**network)
     generator = torch.Generator().manual_seed(0)
 
     def bound(model, atoms, bonds):
@@ -296,12 +301,6 @@ def _graphaf(
         name, source, data, model, batches, settings, training, folder, score, loss=_objective,
         validate=lambda model: -nats(data.valid[:1000], _exact, model).mean().item(),
     )  # fmt: skip
-
-
-def _seeded(network: dict, seed: int) -> GraphAF:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return GraphAF(**network)
 
 
 def _shapes(graph, test):
@@ -393,7 +392,8 @@ def round_trips(*, names=("smiles", "qm9", "zinc_smiles", "moses"), folder=FOLDE
 
 def _grown(name, data, seed, folder, training, network):
     """Train one small GraphAF, or read it where it is finished -> (model, its part of the record)."""
-    model = _seeded(network, seed)
+    with seeded(seed):
+        model = GraphAF(**network)
 
     def validate(model):
         return -train.evaluate(model, (data.valid.atoms, data.valid.bonds), _exact).mean().item()
@@ -462,16 +462,14 @@ def convolutional_vae(shape: tuple[int, int], *, channels: int, blocks: int, Z: 
     def residual():
         return [Residual(nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(C, C, 3, padding=1)) for _ in range(blocks)]
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        encoder = nn.Sequential(
-            nn.Unflatten(1, (1, *shape)), nn.PixelUnshuffle(4), nn.Conv2d(16, C, 3, padding=1), *residual(),
-            nn.SiLU(), nn.Flatten(), nn.Linear(C * height * width, 2 * Z),
-        )  # fmt: skip
-        decoder = nn.Sequential(
-            nn.Linear(Z, C * height * width), nn.Unflatten(1, (C, height, width)), *residual(),
-            nn.SiLU(), nn.Conv2d(C, 16, 3, padding=1), nn.PixelShuffle(4), nn.Flatten(),
-        )  # fmt: skip
+    encoder = nn.Sequential(
+        nn.Unflatten(1, (1, *shape)), nn.PixelUnshuffle(4), nn.Conv2d(16, C, 3, padding=1), *residual(),
+        nn.SiLU(), nn.Flatten(), nn.Linear(C * height * width, 2 * Z),
+    )  # fmt: skip
+    decoder = nn.Sequential(
+        nn.Linear(Z, C * height * width), nn.Unflatten(1, (C, height, width)), *residual(),
+        nn.SiLU(), nn.Conv2d(C, 16, 3, padding=1), nn.PixelShuffle(4), nn.Flatten(),
+    )  # fmt: skip
     return VAE(encoder, decoder, Z)
 
 
@@ -501,7 +499,10 @@ def mixture(name: str, data, orders, network: dict, training: dict, folder: Path
     multiplied by one number, chosen on the validation rows. ``source`` is what the record says about the data.
     """
     D = data.train.shape[1]
-    models = [MADE(D, orders=order, seed=m, **network) for m, order in enumerate(orders)]
+    models = []
+    for m, order in enumerate(orders):
+        with seeded(m):
+            models.append(MADE(D, orders=order, **network))
     settings = {**network, **training, "orders_per_member": len(models[0].orders)}
     members = []
     for m, model in enumerate(models):
