@@ -5,6 +5,7 @@ uniforms must give the same samples. Chapter 5 builds it.
 """
 
 import math
+import numbers
 
 import torch
 import torch.nn.functional as F
@@ -129,6 +130,16 @@ def check_finite(x: Tensor, what: str = "data", remedy: str = "remove them") -> 
         raise ValueError(f"the {what} hold {bad} NaN or infinite entries; {remedy}")
 
 
+def check_temperature(temperature: float | Tensor) -> None:
+    """Raise ValueError unless it is a positive and finite number, or a tensor that holds one.
+
+    >>> check_temperature(0.7)
+    """
+    number = isinstance(temperature, numbers.Real) or (isinstance(temperature, Tensor) and not temperature.ndim)
+    if not (number and 1e-30 <= temperature <= 1e30):  # beyond, float32 has 0 and infinity alone
+        raise ValueError(f"temperature is {temperature!r}; it must be positive and finite, from 1e-30 to 1e30")
+
+
 class Categorical(Described):
     """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot.
 
@@ -141,10 +152,18 @@ class Categorical(Described):
             raise ValueError(f"Categorical needs a whole number of categories, at least K = 2, got {K}")
         self.P = self.width = K
 
-    def distribution(self, theta: Tensor) -> distributions.Distribution:
-        """(B, D, K) -> Categorical with batch shape (B, D)."""
+    def distribution(
+        self, theta: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0
+    ) -> distributions.Distribution:
+        """(B, D, K) -> Categorical with batch shape (B, D); ``temperature`` divides the logits.
+
+        Where ``allowed`` (B, D, K) is False, the probability is zero.
+        """
+        check_temperature(temperature)
+        logits = precise(theta) / temperature
+        logits = logits if allowed is None else logits.masked_fill(~allowed, -math.inf)
         # normalized here: torch subtracts a logsumexp instead, which rounds away what large logits differ by
-        return distributions.Categorical(logits=precise(theta).log_softmax(-1), validate_args=False)
+        return distributions.Categorical(logits=logits.log_softmax(-1), validate_args=False)
 
     def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: the first category whose cumulative probability exceeds u."""

@@ -105,13 +105,13 @@ def fit(
         settings |= _options(state.optimizer) | _data(batches, batch_size)
         settings |= _known(model, loss, validate, epochs if schedule else None)
         state.open(checkpoint, settings, resume)
-    with _bar(epochs, steps, len(state.history), progress and accelerator.is_main_process) as bar, seeded(_mix(seed)):
+    with _bar(epochs, steps, len(state.history), progress and accelerator.is_main_process) as bar:
         for epoch in range(len(state.history) + 1, epochs + 1):
-            # All chance in an epoch follows from (seed, epoch, process): a resumed epoch is the same epoch.
-            torch.manual_seed(_mix(seed, epoch, accelerator.process_index))
             start = time.perf_counter()
-            mean = _pass(epoch, feed(epoch), state, rate, bar)
-            valid = _judge(epoch, state, validate)
+            # All chance in an epoch follows from (seed, epoch, process): a resumed epoch is the same epoch.
+            with seeded(_mix(seed, epoch, accelerator.process_index)):
+                mean = _pass(epoch, feed(epoch), state, rate, bar)
+                valid = _judge(epoch, state, validate)
             entry = {"epoch": epoch, "loss": mean, "valid": valid, "seconds": time.perf_counter() - start}
             state.history.append(entry)
             if checkpoint and accelerator.is_main_process:

@@ -113,6 +113,15 @@ def test_the_likelihood_of_many_passes_has_the_same_gradients():
         made.log_prob_plain(x + 0.5)
 
 
+def test_the_plain_versions_show_each_pass_the_earlier_variables_only(monkeypatch):
+    made, seen, theta = MADE(4, (8,), orders=[2, 0, 3, 1]), [], MADE.theta
+    monkeypatch.setattr(MADE, "theta", lambda self, x, *rest: seen.append(x.clone()) or theta(self, x, *rest))
+    for _ in (made.log_prob_plain(torch.ones(1, 4)), made.sample_plain(1, generator=rng())):
+        for t in range(4):
+            assert not seen.pop(0)[0, made.order[t:]].any()
+    assert not seen
+
+
 def test_the_frontier_sampler_draws_the_same_bits_at_full_size():
     made = MADE(784, (100, 100), direct=False).double()  # in 64 bits rounding decides between no two samples
     assert torch.equal(made.sample(3, generator=rng()), made.sample_plain(3, generator=rng()))

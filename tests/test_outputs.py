@@ -4,6 +4,7 @@ import pytest
 import torch
 from shaken import rng
 
+from hybridlib.argmax import Argmax
 from hybridlib.dequantization import Dequantized
 from hybridlib.flows import maf
 from hybridlib.made import MADE
@@ -44,6 +45,31 @@ class TestProbabilities:
             made.net.direct.bias.fill_(-8.0)  # p = 3.4e-4, 67 of 200,000 expected, with a deviation of 8
         assert 25 <= made.sample(200_000, generator=rng()).sum() <= 110
         assert Bernoulli().distribution(theta).log_prob(torch.zeros(200_000)).dtype == torch.float32
+
+
+class TestChoices:
+    """What is allowed, and how warm: the same for a softmax and for the largest of Gaussians."""
+
+    def test_categories_that_are_not_allowed_are_impossible_and_the_others_share(self):
+        theta = torch.randn(5, 3, 4, generator=rng(1)).double()
+        allowed = torch.rand(5, 3, 4, generator=rng(2)) < 0.6
+        allowed[..., 1] = True
+        p = Categorical(4).distribution(theta, allowed=allowed, temperature=0.7).probs
+        expected = (theta / 0.7).exp() * allowed
+        assert torch.allclose(p, expected / expected.sum(-1, keepdim=True), atol=1e-12)
+        assert torch.equal(p == 0, ~allowed)
+
+    @pytest.mark.parametrize("output", [Categorical(3), Argmax(3)])
+    @pytest.mark.parametrize("temperature", [0, -1.0, math.inf, math.nan, 1e300, None, "1", torch.ones(2)])
+    def test_temperatures_are_positive_and_finite(self, output, temperature):
+        with pytest.raises(ValueError, match=r"temperature is .*; it must be positive and finite, from 1e-30 to 1e30"):
+            output.distribution(torch.zeros(1, output.P), temperature=temperature)
+
+    @pytest.mark.parametrize("output", [Categorical(3), Argmax(3)])
+    def test_a_temperature_may_be_a_tensor(self, output):
+        theta = torch.randn(2, output.P, generator=rng())
+        one, other = (output.distribution(theta, temperature=t).logits for t in (0.5, torch.tensor(0.5)))
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("output", [Normal(), LogisticMixture(3)])
