@@ -1,5 +1,7 @@
 """Outputs: probabilities to the last digit, quantiles, and values that are refused."""
 
+import math
+
 import pytest
 import torch
 from shaken import rng
