@@ -419,11 +419,11 @@ def test_samplers_without_a_generator_or_with_a_shape():
         def sample(self, shape):
             return super().sample(*shape)
 
-    state = torch.get_rng_state()
-    report = examine(Shaped())
+    model, state = Shaped(), torch.get_rng_state()
+    report = examine(model)
     assert report.ok and "samples" in asked(report)
     assert found(report, "answers") == "sample takes no generator, so the global one was seeded for it"
-    assert str(examine(Shaped())) == str(report) and torch.equal(torch.get_rng_state(), state)
+    assert str(examine(model)) == str(report) and torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm")
@@ -611,10 +611,11 @@ def test_idle_parameters():
 
 def test_zeroed_and_fitted_are_copies():
     model = faulty.Repaired()
+    first = model.W1.clone()
     assert all((p == 0).all() for p in audit.zeroed(model).parameters())
     trained, nats = fitted(model, lambda m, x: m.log_prob(x), copies(6), steps=20)
     assert -(copies(6)[1].exp() * trained.log_prob(states(6))).sum().item() == pytest.approx(nats)
-    assert torch.equal(model.W1, faulty.Repaired().W1) and not torch.equal(trained.W1, model.W1)
+    assert torch.equal(model.W1, first) and not torch.equal(trained.W1, model.W1)
 
 
 # --- Large models and bad input --------------------------------------------------------------------------------------
