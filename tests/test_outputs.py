@@ -6,6 +6,7 @@ import pytest
 import torch
 from shaken import rng, shaken
 
+from hybridlib.argmax import Argmax
 from hybridlib.ensembles import Mixture, Pool
 from hybridlib.fvsbn import FVSBN
 from hybridlib.made import MADE, random_orders
