@@ -26,11 +26,11 @@ def inversion(hidden, n, rounds):
     with torch.no_grad():
         for p in made.parameters():  # small, or 784 steps multiply what they differ by
             p.normal_(0, 0.01, generator=torch.Generator().manual_seed(p.numel()))
-    noise, pick, results = torch.randn(n, D, generator=torch.Generator().manual_seed(0)), made.output.from_noise, {}
+    noise, results = torch.randn(n, D, generator=torch.Generator().manual_seed(0)), {}
 
     def run(way, name):
         with torch.no_grad():
-            results[name] = way(made, noise, pick)
+            results[name] = way(made, noise, made.output.from_noise)
 
     run(MADE.generate, "fast")  # warm up
     turns = []

@@ -22,6 +22,10 @@ class ArgmaxNormal(distributions.Distribution):
     P(x = k) = integral N(t; 0, 1) prod_{j != k} Phi((loc_k + scale_k t - loc_j) / scale_j) dt, by the trapezoidal rule
     on ``points`` places in [-9, 9]. With 128 points it is exact to 1e-6 while no scale is less than a ninth of another,
     with 64 a quarter. Where ``allowed`` (..., K) is False, k takes no part in the contest.
+
+    >>> p = ArgmaxNormal(loc=torch.zeros(3), scale=torch.ones(3), allowed=torch.tensor([True, False, True]))
+    >>> p.logits.exp().round(decimals=4)
+    tensor([0.5000, 0.0000, 0.5000])
     """
 
     arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
@@ -71,6 +75,9 @@ class Argmax(Categorical):
 
     theta holds K means and K log-scales. The scales lie in 0.3 e^(-spread) .. 0.3 e^spread: 1.1 holds what noise of
     width 0.5 to 1 asks for. `ArgmaxNormal` says how many ``points`` keep its integral exact.
+
+    >>> Argmax(3).distribution(torch.zeros(5, 2, 6)).log_prob(torch.ones(5, 2)).shape
+    torch.Size([5, 2])
     """
 
     def __init__(self, K: int, *, spread: float = 1.1, points: int = 128):
@@ -97,5 +104,9 @@ def argmax_elbo(
     """The dequantized bound of a model whose output is `Argmax`: (B, D) -> (B,), nats, at most model.log_prob(x).
 
     Each variable is a one-hot vector plus noise, a Gaussian given the *discrete* variables before it, as in GraphAF.
+
+    >>> from hybridlib.made import MADE
+    >>> argmax_elbo(MADE(4, output=Argmax(3)), torch.zeros(7, 4)).shape
+    torch.Size([7])
     """
     return model(x).elbo(x, w=w, generator=generator).sum(-1)

@@ -18,6 +18,10 @@ class Autoencoder(Described, nn.Module):
     """x̂ = decoder(encoder(x)): no probability, only an error |x - x̂|^2.
 
     ``encoder`` (B, D) -> (B, Z) and ``decoder`` (B, Z) -> (B, D) are any two networks.
+
+    >>> model = Autoencoder(nn.Linear(6, 2), nn.Linear(2, 6))
+    >>> model.encode(torch.rand(5, 6)).shape, model.error(torch.rand(5, 6)).shape
+    (torch.Size([5, 2]), torch.Size([5]))
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module):
@@ -63,6 +67,9 @@ def corrupt(x: Tensor, amount: float, *, kind: str = "gaussian", generator: torc
 
     kind "gaussian" adds noise of standard deviation ``amount``; "mask" sets a share ``amount`` of the entries to 0;
     "flip" turns a share of the bits over. ValueError for another kind, a negative amount, a share above 1.
+
+    >>> corrupt(torch.tensor([[0.0, 1.0]]), 1, kind="flip")
+    tensor([[1., 0.]])
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}")
@@ -78,6 +85,9 @@ def largest_angle(A: Tensor, B: Tensor) -> float:
     """The largest principal angle between the column spaces of A (D, Z) and B (D, Z), in radian: 0 where they agree.
 
     Björck & Golub (1973). Computed from its sine, because a cosine near 1 has lost half of the digits.
+
+    >>> round(largest_angle(torch.eye(3)[:, :2], torch.eye(3)[:, 1:]), 4)  # they share one axis; pi / 2
+    1.5708
     """
     Q, _ = torch.linalg.qr(A.cpu().double())
     R, _ = torch.linalg.qr(B.cpu().double())

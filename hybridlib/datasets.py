@@ -6,9 +6,11 @@
     print(datasets.about("mnist5k"))       # origin, values, licence, whom to cite
 
 A full set is looked for in the folder that the environment variable HYBRIDLIB_DATA names, then in the download cache,
-then at its public address. Its checksum is verified in all three cases, each time it is read. First used in chapter 1.
+then at its public address. Its checksum is verified in all three cases, each time it is read. The strings of "smiles",
+which take seconds to spell, are kept in the download cache, too. Chapter 1 uses it first.
 """
 
+import contextlib
 import csv
 import functools
 import gzip
@@ -17,8 +19,9 @@ import importlib.util
 import io
 import math
 import os
+import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +29,8 @@ import numpy as np
 import pooch
 import torch
 
-from .extras import missing, optional
+from .described import code_of
+from .extras import not_installed, optional
 from .graphs import Graph
 
 _MNIST = "MNIST (LeCun, Cortes and Burges 1998; CC BY-SA 3.0)"
@@ -153,7 +157,15 @@ _MNIST5K = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 
 
 class Alphabet:
-    """Text as numbers: 0 is the end of a string, 1, 2, ... are the characters, in the order given."""
+    """Text as numbers: 0 is the end of a string, 1, 2, ... are the characters, in the order given.
+
+    ValueError for characters that are not there, there twice, or end a line.
+
+    >>> alphabet = Alphabet("CNO")
+    >>> codes = alphabet.encode(["CO", "N"], T=3)
+    >>> codes.tolist(), alphabet.decode(codes)
+    ([[1.0, 3.0, 0.0], [2.0, 0.0, 0.0]], ['CO', 'N'])
+    """
 
     def __init__(self, characters: str):
         if len(set(characters)) != len(characters) or not characters or {"\n", "\r"} & {*characters}:
@@ -165,7 +177,7 @@ class Alphabet:
         """Number of symbols, the end included."""
         return len(self.characters) + 1
 
-    def encode(self, strings, T: int) -> torch.Tensor:
+    def encode(self, strings: Iterable[str], T: int) -> torch.Tensor:
         """n strings -> float32 (n, T), filled up with 0; from a list, a generator or an open file, one a line.
 
         One place is kept for the end: a string without it would not say that it is over. ValueError names row and
@@ -200,6 +212,9 @@ class Data:
 
     Labels are int64 (n,), or None where the set has none. `shape` is one row's shape as a picture, (28, 28), or (D,).
     Sets of text have an `alphabet`, which turns rows into strings and back.
+
+    >>> load("digits", binarize="threshold")
+    Data(train (1197, 64), valid (200, 64), test (400, 64), shape (8, 8), values 0..1)
     """
 
     train: torch.Tensor
@@ -219,11 +234,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Molecules:
-    """One set of molecules in three parts, each a `graphs.Graph` of the first A atom types."""
+    """One set of molecules in three parts, each a `graphs.Graph` of the first A atom types.
 
-    train: "Graph"
-    valid: "Graph"
-    test: "Graph"
+    >>> data = load_graphs("smiles", rows=100)
+    >>> data.train, data.A
+    (Graph(100 molecules of at most 12 atoms), 4)
+    """
+
+    train: Graph
+    valid: Graph
+    test: Graph
     A: int
 
 
@@ -237,21 +257,32 @@ _ONLY_GRAPHS = {
 }
 
 
-def load_strings(name):
-    """The molecules of one of the sets of `graphs`, as SMILES in the spelling and the sequence of its file."""
+def load_strings(name: str) -> Sequence[str]:
+    """The molecules of one of the sets of `GRAPHS`, as SMILES in the spelling and the sequence of its file.
+
+    ValueError for another name, and as in `load`.
+
+    >>> len(load_strings("smiles"))
+    13872
+    """
     if name not in GRAPHS:
         raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(GRAPHS)}")
     return {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
 
 
-def load_graphs(name, *, rows=None):
+def load_graphs(name: str, *, rows: int | None = None) -> Molecules:
     """The molecules of a set of strings as graphs -> Molecules, in canonical order; charges kept, stereochemistry not.
 
     "smiles" and "zinc_smiles" are divided as by `load`, so that likelihoods of strings and of graphs are comparable;
     beside them "qm9" (133,885 molecules of at most 9 heavy atoms) and "moses" (1,584,663 of at most 27). `rows` takes
     that many training molecules instead of all. Reading a hundred thousand molecules takes two minutes.
+
+    ValueError as in `load_strings`.
+
+    >>> load_graphs("smiles", rows=100).test
+    Graph(1000 molecules of at most 12 atoms)
     """
-    from . import molecules  # needs RDKit, which only this set asks for
+    from . import molecules  # needs RDKit, which only sets of molecules ask for
 
     found = load_strings(name)
     A, N, held_out = GRAPHS[name]
@@ -260,7 +291,7 @@ def load_graphs(name, *, rows=None):
     return Molecules(*parts, A)
 
 
-def load(name, *, binarize=None, generator=None):
+def load(name: str, *, binarize: str | None = None, generator: torch.Generator | None = None) -> Data:
     """The data set `name` -> Data, float32 rows (n, D) with values 0..levels-1; `about(name)` describes it.
 
     binarize=None leaves the grey levels; "threshold" sets a pixel to 1 above half of the largest level; "stochastic"
@@ -270,6 +301,10 @@ def load(name, *, binarize=None, generator=None):
 
     Raises ValueError for an unknown name or option and for a truncated or altered file, OSError for a file that can
     neither be found nor downloaded.
+
+    >>> data = load("digits")
+    >>> data.train.shape, data.train_labels.shape, data.levels
+    (torch.Size([1197, 64]), torch.Size([1197]), 17)
     """
     shape, levels, _ = _known(name)
     if binarize not in (None, "threshold", "stochastic"):
@@ -290,8 +325,14 @@ def load(name, *, binarize=None, generator=None):
     return Data(*parts, *labels, shape=shape, levels=2 if binarize else levels)
 
 
-def about(name):
-    """One paragraph on a set: contents, values, licence, whom to cite, sizes of train / valid / test."""
+def about(name: str) -> str:
+    """One paragraph on a set: contents, values, licence, whom to cite, sizes of train / valid / test.
+
+    ValueError for another name.
+
+    >>> print(about("nltcs"))
+    nltcs: disabilities of elderly people, values 0, 1; ... Lowd and Davis 2010. 16,181 / 2,157 / 3,236.
+    """
     return f"{name}: {_ONLY_GRAPHS.get(name) or _known(name)[2]}."
 
 
@@ -354,17 +395,46 @@ def _divided(strings, held_out):
     return np.split(shuffled, [len(strings) - 2 * held_out, len(strings) - held_out])
 
 
-@functools.cache  # ten seconds of reading and spelling
-def _smiles():
-    from . import molecules  # needs RDKit, which only this set asks for
+@functools.cache
+def _smiles() -> tuple[str, ...]:
+    from . import molecules  # needs RDKit, which only sets of molecules ask for
 
+    depends = [*_CHEMICALS.values(), molecules.rdBase.rdkitVersion, code_of(molecules.small), code_of(_spelled)]
+    return _kept("smiles", depends, lambda: _spelled(molecules.small))
+
+
+def _spelled(small: Callable[[str], str | None]) -> tuple[str, ...]:
+    """The molecules of the package chemicals that ``small`` spells, each once; ten seconds."""
     found = {}  # a dictionary keeps the first place of each spelling
     for file, sha256 in _CHEMICALS.items():
         lines = _packaged("smiles", "chemicals", f"Identifiers/{file}", sha256).decode().splitlines()
         spellings = (line.split("\t", 5)[4] for line in lines)
         # a molecule of 12 heavy atoms is not spelled with more letters than this, and larger ones take time to parse
-        found |= dict.fromkeys(molecules.small(smiles) for smiles in spellings if 0 < len(smiles) <= 120)
+        found |= dict.fromkeys(small(smiles) for smiles in spellings if 0 < len(smiles) <= 120)
     return tuple(smiles for smiles in found if smiles is not None)
+
+
+def _kept(name: str, depends: Iterable[str], make: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """The strings that ``make`` gives, from the download cache if they lie there.
+
+    The file's name is a fingerprint of all that they depend on, its first line the sha256 of the other lines: a file
+    that is truncated or altered is made anew. A folder that cannot be written or read costs the time, and no more.
+    """
+    key = hashlib.sha256("\n".join(depends).encode()).hexdigest()[:16]
+    file = Path(pooch.os_cache("hybridlib")) / f"{name}-{key}.txt"
+    with contextlib.suppress(OSError):
+        digest, _, lines = file.read_bytes().partition(b"\n")
+        if hashlib.sha256(lines).hexdigest().encode() == digest:
+            return tuple(lines.decode().split("\n"))
+    strings = make()
+    lines = "\n".join(strings).encode()
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:  # of this process: others may be here, too
+            part = Path(folder) / file.name
+            part.write_bytes(hashlib.sha256(lines).hexdigest().encode() + b"\n" + lines)
+            os.replace(part, file)  # whole or not at all
+    return strings
 
 
 def _zinc():
@@ -388,7 +458,7 @@ def _packaged(name, package, file, sha256):
     """The bytes of a file that comes inside a package, verified."""
     spec = importlib.util.find_spec(package)  # finds the folder without importing the package
     if spec is None:
-        raise missing(package, f'the data set "{name}"')
+        raise not_installed(package, f'the data set "{name}"')
     path, remedy = Path(spec.origin).parent / file, f"pip install --force-reinstall --no-deps {package}"
     if not path.is_file():
         raise OSError(f"{name}: {path} is missing: {remedy}")

@@ -21,7 +21,11 @@ from .outputs import beside, check_rows, check_whole
 
 
 def bits_per_dim(log_prob: Tensor, D: int) -> Tensor:
-    """log P(x) in nats -> bits per variable, -log2 P(x) / D: (B,) -> (B,)."""
+    """log P(x) in nats -> bits per variable, -log2 P(x) / D: (B,) -> (B,).
+
+    >>> bits_per_dim(torch.tensor([-6 * math.log(8)]), D=6)  # 8 levels, each as likely as the other
+    tensor([3.])
+    """
     return -log_prob / (D * math.log(2))
 
 
@@ -32,7 +36,12 @@ def _levels(levels: int) -> int:
 
 
 class UniformDequantizer(Described, nn.Module):
-    """q(v | x) uniform on [x, x + w)^D: log q = -D log w."""
+    """q(v | x) uniform on [x, x + w)^D: log q = -D log w.
+
+    >>> noise, log_q = UniformDequantizer(w=0.5)(torch.zeros(2, 3))
+    >>> bool((noise < 0.5).all()), log_q  # 3 log 2
+    (True, tensor([2.0794, 2.0794]))
+    """
 
     def __init__(self, w: float = 1.0):
         super().__init__()
@@ -48,6 +57,10 @@ class VariationalDequantizer(Described, nn.Module):
     """q(v | x) by a conditional flow: v - x = w sigmoid(e), e from a flow over the line with the context x.
 
     ``flow`` needs ``context=D`` and a fast inverse, such as iaf or realnvp; a small iaf unless given.
+
+    >>> noise, log_q = VariationalDequantizer(3, levels=5)(torch.full((2, 3), 4.0))
+    >>> noise.shape, bool((noise < 1).all()), log_q.shape
+    (torch.Size([2, 3]), True, torch.Size([2]))
     """
 
     def __init__(self, D: int, levels: int, *, flow: Flow | None = None, w: float = 1.0):
@@ -72,10 +85,13 @@ class VariationalDequantizer(Described, nn.Module):
 class Dequantized(Described, nn.Module):
     """P(x) = integral of p(v) over the cell [x, x + w)^D, bounded by E_q[log p(v) - log q(v | x)].
 
-    ``density``      of y = v / levels: ``log_prob(y) -> (B,)`` and ``sample(n)``, such as a Flow or a MADE with a
-                     continuous output
-    ``levels``       how many values a variable has
-    ``dequantizer``  uniform noise of width 1 unless given
+    ``density`` of y = v / levels has ``log_prob(y) -> (B,)`` and ``sample(n)``, such as a Flow or a MADE with a
+    continuous output; ``levels`` is how many values a variable has; ``dequantizer`` is uniform noise of width 1 unless
+    given.
+
+    >>> model = Dequantized(iaf(2, 1), levels=4)
+    >>> model.elbo(torch.tensor([[0, 3], [2, 1]])).shape, model.sample(5).shape
+    (torch.Size([2]), torch.Size([5, 2]))
     """
 
     def __init__(self, density: nn.Module, levels: int, dequantizer: nn.Module | None = None):
@@ -84,7 +100,10 @@ class Dequantized(Described, nn.Module):
         self.dequantizer = UniformDequantizer() if dequantizer is None else dequantizer
 
     def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """log p(v) - log q(v | x) for one v ~ q: (B, D) -> (B,), nats. Its mean is at most log P(x)."""
+        """log p(v) - log q(v | x) for one v ~ q: (B, D) -> (B,), nats. Its mean is at most log P(x).
+
+        ValueError for wrong shapes, and for what is no whole number of 0 .. levels - 1.
+        """
         x = self._checked(x)
         noise, log_q = self.dequantizer(x, generator=generator)
         return self._log_density(x + noise) - log_q
@@ -124,5 +143,5 @@ class Dequantized(Described, nn.Module):
         check_rows(x, self.D, "Dequantized")
         remedy = "round or re-level them, and leave the noise to the dequantizer"
         check_whole(x, self.levels, f"data of {self.levels} levels hold", remedy)
-        numbers = (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
-        return beside(x, next(numbers, x.new_empty(0, dtype=torch.float32)))
+        weights = (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
+        return beside(x, next(weights, x.new_empty(0, dtype=torch.float32)))

@@ -11,6 +11,8 @@ A transform is a module with ``forward(x, context=None) -> z (B, D), log |det dz
 
 import math
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +29,11 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Affine(Normal):
-    """z = (x - shift) / scale for each variable. As an output of MADE: x is Gaussian, and z its noise."""
+    """z = (x - mu) e^(-s) for each variable, theta = (mu, s). As an output of MADE: x is Gaussian, and z its noise.
+
+    >>> Affine().to_noise(torch.tensor([[1.0, 0.0]]), torch.tensor([3.0]))[0]  # mu = 1, s = 0, x = 3
+    tensor([2.])
+    """
 
     def to_noise(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., 2), (...) -> z (...), log |dz/dx| (...)."""
@@ -44,7 +50,11 @@ class Spline(Real):
     """A monotone rational-quadratic spline of K bins on [-reach, reach], and the identity outside.
 
     Between two knots with bin width w, height h, slopes d0, d1, mean slope s = h / w and place t = (x - x_k) / w:
-    z = z_k + h (s t^2 + d0 t (1 - t)) / (s + (d1 + d0 - 2 s) t (1 - t)). Numbers of zero give the identity.
+    z = z_k + h (s t^2 + d0 t (1 - t)) / (s + (d1 + d0 - 2 s) t (1 - t)). Parameters of zero give the identity.
+
+    >>> z, log_slope = Spline(K=8).to_noise(torch.zeros(2, 23), torch.tensor([0.5, 9.0]))
+    >>> z.round(decimals=4), log_slope.abs() < 1e-5
+    (tensor([0.5000, 9.0000]), tensor([True, True]))
     """
 
     SMALLEST = 1e-3  # of widths and heights (as shares of the interval), and of slopes: no bin is ever singular
@@ -55,11 +65,9 @@ class Spline(Real):
             raise ValueError(f"a spline needs K = 2 to {most} bins, got {K}, and a positive, finite reach, got {reach}")
         self.K, self.P, self.reach = K, 3 * K - 1, reach
 
-    def distribution(self, theta: Tensor, u: Tensor | None = None):
+    def distribution(self, theta: Tensor, u: Tensor | None = None) -> NoReturn:
         """A spline is a transform, not a density by itself, and nothing to draw from: ValueError."""
-        raise ValueError(
-            "a spline has no torch.distributions object; use it in a flow, such as maf(D, univariate=Spline())"
-        )
+        raise ValueError("a spline is no distribution; use it in a flow, such as maf(D, univariate=Spline())")
 
     icdf = distribution
 
@@ -123,66 +131,78 @@ class AutoregressiveFlow(Described, nn.Module):
 
     Density in one pass, because every x is there; the inverse needs x_before(d) first, one variable after the other.
     dz/dx is triangular in the order of the conditioner: its log-determinant is the sum of log |dz_d/dx_d|.
+
+    >>> z, log_det = AutoregressiveFlow(MADE(4, output=Affine()))(torch.randn(9, 4))
+    >>> z.shape, log_det.shape
+    (torch.Size([9, 4]), torch.Size([9]))
     """
 
     def __init__(self, conditioner: Autoregressive):
         super().__init__()
         if not hasattr(conditioner.output, "to_noise"):
             name = type(conditioner.output).__name__
-            raise ValueError(
-                f"a flow needs numbers of an invertible map, not of {name}; use output=Affine() or Spline()"
-            )
+            raise ValueError(f"a flow needs an invertible map, not {name}; use output=Affine() or Spline()")
         if len(conditioner.orders) > 1:
             raise ValueError(f"a flow needs one order, the conditioner has {len(conditioner.orders)}; give one")
-        self.conditioner = conditioner
+        self.conditioner, self.univariate = conditioner, conditioner.output
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D), log |det dz/dx| (B,): one pass."""
-        z, log_slope = self.conditioner.output.to_noise(self.conditioner.theta(x, context), x)
+        z, log_slope = self.univariate.to_noise(self.conditioner.theta(x, context), x)
         return z, log_slope.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D) -> x (B, D), log |det dx/dz| (B,): D steps; a MADE computes each of its units once."""
-        x = self.conditioner.generate(z, self.conditioner.output.from_noise, context)
+        x = self.conditioner.generate(z, self.univariate.from_noise, context)
         return x, -self(x, context)[1]
 
 
 class Coupling(Described, nn.Module):
-    """Half of the variables pass unchanged and decide how the others are bent: z_b = f(x_b; theta(x_a)), z_a = x_a.
+    """Half of the variables pass unchanged and decide how the others change: z_b = f(x_b; theta(x_a)), z_a = x_a.
 
-    ``passes`` (D,) bool marks the half that passes; ``network`` maps (B, A + context) to (B, (D - A) P) numbers.
-    Both directions take one pass.
+    ``passes`` (D,) bool marks the half that passes; ``network`` gives the parameters of the univariate map f for the
+    others, (B, A + context) -> (B, (D - A) P). Both directions take one pass.
+
+    >>> layer, x = Coupling([True, False, True], mlp(2, 8, 2)), torch.randn(5, 3)
+    >>> (layer(x)[0] == x).all(0)
+    tensor([ True, False,  True])
     """
 
-    def __init__(self, passes, network: nn.Module, *, univariate: Affine | Spline | None = None):
+    def __init__(
+        self, passes: Tensor | Sequence[bool], network: nn.Module, *, univariate: Affine | Spline | None = None
+    ):
         super().__init__()
         passes = torch.as_tensor(passes)
         if passes.dtype != torch.bool or passes.dim() != 1 or passes.all() or not passes.any():
             raise ValueError(f"passes must be a bool vector with both True and False, got {passes.tolist()}")
         self.network, self.univariate = network, univariate or Affine()
         self.register_buffer("passing", passes.nonzero().flatten())
-        self.register_buffer("bent", (~passes).nonzero().flatten())
+        self.register_buffer("changing", (~passes).nonzero().flatten())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D), log |det dz/dx| (B,)."""
-        z, log_slope = self.univariate.to_noise(self._theta(x, context), x[:, self.bent])
-        return x.index_copy(1, self.bent, z), log_slope.sum(-1)
+        z, log_slope = self.univariate.to_noise(self._theta(x, context), x[:, self.changing])
+        return x.index_copy(1, self.changing, z), log_slope.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D) -> x (B, D), log |det dx/dz| (B,)."""
         theta = self._theta(z, context)
-        x = self.univariate.from_noise(theta, z[:, self.bent])
-        return z.index_copy(1, self.bent, x), -self.univariate.to_noise(theta, x)[1].sum(-1)
+        x = self.univariate.from_noise(theta, z[:, self.changing])
+        return z.index_copy(1, self.changing, x), -self.univariate.to_noise(theta, x)[1].sum(-1)
 
     def _theta(self, x: Tensor, context: Tensor | None) -> Tensor:
         seen = x[:, self.passing] if context is None else torch.cat([x[:, self.passing], context], 1)
-        return through(self.network, seen).unflatten(-1, (len(self.bent), self.univariate.P))
+        return through(self.network, seen).unflatten(-1, (len(self.changing), self.univariate.P))
 
 
 class Linear(Described, nn.Module):
-    """z = W x + shift with a fixed matrix W (D, D) or a vector of scales (D,). ValueError where it is singular."""
+    """z = W x + shift with a fixed matrix W (D, D) or a vector of scales (D,). ValueError where it is singular.
 
-    def __init__(self, W, shift=None):
+    >>> Linear([2.0, 5.0])(torch.ones(1, 2))  # log 10
+    (tensor([[2., 5.]]), tensor([2.3026]))
+    """
+
+    def __init__(self, W: Tensor | Sequence, shift: Tensor | Sequence[float] | None = None):
         super().__init__()
         W = torch.as_tensor(W, dtype=torch.get_default_dtype())
         W = torch.diag(W) if W.dim() == 1 else W
@@ -211,7 +231,11 @@ class Linear(Described, nn.Module):
 
 
 class Logit(Described, nn.Module):
-    """z = logit(a + (1 - 2a) x): stretches the interval [0, 1] over the line. ``a`` keeps its ends at finite places."""
+    """z = logit(a + (1 - 2a) x): stretches the interval [0, 1] over the line. ``a`` keeps its ends at finite places.
+
+    >>> Logit()(torch.tensor([[0.0, 1.0]]))[0].round()
+    tensor([[-7.,  7.]])
+    """
 
     def __init__(self, a: float = 1e-3):
         super().__init__()
@@ -224,11 +248,8 @@ class Logit(Described, nn.Module):
         y = self.a + (1 - 2 * self.a) * x
         inside = values((y > 0) & (y < 1))
         if not inside.all():
-            found = values(x.detach())
-            raise ValueError(
-                f"Logit needs values inside (0, 1), found {found.min().item():g} to {found.max().item():g}; "
-                "divide by the levels"
-            )
+            low, high = (end.item() for end in values(x.detach()).aminmax())
+            raise ValueError(f"Logit needs values inside (0, 1), found {low:g} to {high:g}; divide by the levels")
         return y.logit(), (math.log(1 - 2 * self.a) - y.log() - (-y).log1p()).sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -238,11 +259,15 @@ class Logit(Described, nn.Module):
 
 
 class Inverse(Described, nn.Module):
-    """The same transform, read backwards: Inverse(MAF) is IAF."""
+    """The same transform, read backwards: Inverse(MAF) is IAF.
+
+    >>> Inverse(Linear([4.0]))(torch.ones(1, 1))[0]
+    tensor([[0.2500]])
+    """
 
     def __init__(self, transform: nn.Module):
         super().__init__()
-        self.transform = transform
+        self.transform, self.univariate = transform, getattr(transform, "univariate", None)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D), log |det dz/dx| (B,)."""
@@ -257,9 +282,13 @@ class Flow(Described, nn.Module):
     """log p(x | c) = log N(z; 0, I) + sum of the log-determinants, z = f_L(... f_1(x)): transforms in a row.
 
     A flow is a transform itself. ``context`` is the length C of c, which every transform is given.
+
+    >>> flow = Flow(2, [Linear([2.0, 0.5]), *maf(2).transforms])
+    >>> flow.log_prob(torch.randn(7, 2)).shape, flow.sample(3).shape
+    (torch.Size([7]), torch.Size([3, 2]))
     """
 
-    def __init__(self, D: int, transforms, *, context: int = 0):
+    def __init__(self, D: int, transforms: Iterable[nn.Module], *, context: int = 0):
         super().__init__()
         if D < 1:
             raise ValueError(f"a flow needs at least one variable, got D = {D}")
@@ -271,15 +300,9 @@ class Flow(Described, nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, D) -> noise z (B, D), log |det dz/dx| (B,)."""
-        if self.training and torch.is_grad_enabled() and len(self.transforms):
-            first = self.transforms[0]  # which meets the data themselves
-            first = first.transform if isinstance(first, Inverse) else first
-            univariate = (
-                first.conditioner.output
-                if isinstance(first, AutoregressiveFlow)
-                else getattr(first, "univariate", None)
-            )
-            if isinstance(univariate, Spline) and isinstance(x, Tensor):
+        if self.training and torch.is_grad_enabled() and isinstance(x, Tensor):
+            univariate = next((getattr(part, "univariate", None) for part in self.transforms), None)
+            if isinstance(univariate, Spline):  # it meets the data themselves
                 univariate.warn_outside(x)
         return self._run((transform.forward for transform in self.transforms), x, context)
 
@@ -295,7 +318,9 @@ class Flow(Described, nn.Module):
         z, log_det = self(x, context)
         return _standard_normal(z) + log_det
 
-    def rsample_and_log_prob(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None):
+    def rsample_and_log_prob(
+        self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """n samples x (n, D) with their log p(x) (n,), nats, through which gradients pass."""
         check_context(self, n, context)
         z = draw(torch.randn, (n, self.D), like=self.zero, generator=generator)
@@ -304,10 +329,10 @@ class Flow(Described, nn.Module):
 
     @sampling
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """n samples (n, D)."""
+        """n samples (n, D); ``context`` is (n, C) where p(x | c)."""
         return self.rsample_and_log_prob(n, context=context, generator=generator)[0]
 
-    def _run(self, steps, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _run(self, steps: Iterable, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         check_rows(x, self.D, "a flow")
         check_context(self, len(x), context)
         check_finite(x)
@@ -332,28 +357,44 @@ def maf(
     univariate: Affine | Spline | None = None,
     context: int = 0,
     reverse: bool = True,
-    seed: int = 0,
 ) -> Flow:
     """A masked autoregressive flow: fast density, sampling variable by variable.
 
     Layers take turns in the natural order and its reverse (``reverse``), because what a layer cannot express in one
-    order the next can in the other. It starts as the identity.
+    order the next can in the other. It starts as the identity. ValueError for D < 1 or a negative number of layers.
+
+    >>> x = torch.randn(5, 2)
+    >>> torch.equal(maf(2, layers=3)(x)[0], x)
+    True
     """
     natural = torch.arange(D)
     _check_layers(layers)
     parts = []
     for layer in range(layers):
         order = natural.flip(0) if reverse and layer % 2 else natural
-        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context, seed=seed + layer)
+        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context)
         _silence(conditioner.net.out, conditioner.net.direct)
         parts.append(AutoregressiveFlow(conditioner))
     return Flow(D, parts, context=context)
 
 
-def iaf(D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), **options) -> Flow:
-    """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density."""
-    flow = maf(D, layers, hidden, **options)
-    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=flow.context)
+def iaf(
+    D: int,
+    layers: int = 5,
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    univariate: Affine | Spline | None = None,
+    context: int = 0,
+    reverse: bool = True,
+) -> Flow:
+    """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density.
+
+    >>> x, log_p = iaf(3, 2, context=1).rsample_and_log_prob(5, context=torch.zeros(5, 1))
+    >>> x.shape, log_p.requires_grad
+    (torch.Size([5, 3]), True)
+    """
+    flow = maf(D, layers, hidden, univariate=univariate, context=context, reverse=reverse)
+    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=context)
 
 
 def realnvp(
@@ -363,21 +404,22 @@ def realnvp(
     *,
     univariate: Affine | Spline | None = None,
     context: int = 0,
-    seed: int = 0,
 ) -> Flow:
-    """Coupling layers that let the even and the odd variables pass in turn: fast in both directions."""
+    """Coupling layers that let the even and odd variables pass in turn, fast in both directions. ValueError for D < 2.
+
+    >>> realnvp(4, 2, univariate=Spline(6)).sample(3).shape
+    torch.Size([3, 4])
+    """
     if D < 2:
         raise ValueError(f"coupling needs at least two variables, got D = {D}; use maf")
     _check_layers(layers)
     univariate, parts = univariate or Affine(), []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for layer in range(layers):
-            passes = torch.arange(D) % 2 == layer % 2
-            A = int(passes.sum())
-            network = mlp(A + context, *hidden, (D - A) * univariate.P)
-            _silence(network[-1])
-            parts.append(Coupling(passes, network, univariate=univariate))
+    for layer in range(layers):
+        passes = torch.arange(D) % 2 == layer % 2
+        A = int(passes.sum())
+        network = mlp(A + context, *hidden, (D - A) * univariate.P)
+        _silence(network[-1])
+        parts.append(Coupling(passes, network, univariate=univariate))
     return Flow(D, parts, context=context)
 
 

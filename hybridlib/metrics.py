@@ -1,7 +1,8 @@
 """What generated molecules are worth: validity, uniqueness, novelty, sizes, scaffolds, properties; with intervals.
 
 Validity is RDKit's check of exactly what was generated (`molecules.to_smiles`). A model that stops early looks valid:
-read it beside the sizes, or by size. Chapter 10 uses it.
+read it beside the sizes, or by size. The Frechet ChemNet distance is that of Preuer et al. (2018, arXiv:1803.09518).
+Chapter 10 uses it.
 """
 
 import functools
@@ -28,7 +29,13 @@ PROPERTIES = {"logP": Crippen.MolLogP, "QED": QED.qed, "weight": Descriptors.Mol
 
 
 def bootstrap(values: Iterable, statistic: Callable = np.mean, *, draws: int = 1000, seed: int = 0) -> dict:
-    """A statistic of n values with its 95 % interval under resampling them -> {"value", "low", "high"}."""
+    """A statistic of n values with its 95 % interval under resampling them -> {"value", "low", "high"}.
+
+    ValueError for no values.
+
+    >>> bootstrap([1, 1, 1, 1])
+    {'value': 1.0, 'low': 1.0, 'high': 1.0}
+    """
     values = values.cpu().numpy() if isinstance(values, torch.Tensor) else np.array([*values])
     if not len(values):
         raise ValueError("nothing to measure: there are no values")
@@ -48,6 +55,11 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
     by_size   valid share of molecules below each of the ``buckets``, and of those from the last one on, with counts
 
     ValueError if there are no molecules or all are without atoms, and for a known string that is no molecule.
+
+    >>> from .molecules import from_smiles
+    >>> found = quality(from_smiles(["CCO", "CCO", "CC"]), known=["OCC"])
+    >>> [round(found[name]["value"], 2) for name in ("valid", "unique", "novel")]
+    [1.0, 0.67, 0.33]
     """
     smiles, sizes = to_smiles(graph), graph.sizes.cpu().numpy()
     if len(smiles) and not sizes.any():
@@ -100,13 +112,25 @@ def _molecules(smiles: Iterable[str], taker: str) -> list[Chem.Mol]:
 
 
 def scaffolds(smiles: Iterable[str]) -> float:
-    """Different Bemis-Murcko scaffolds per valid molecule, in (0, 1]; those without rings share the empty one."""
+    """Different Bemis-Murcko scaffolds per valid molecule, in (0, 1]; those without rings share the empty one.
+
+    ValueError for no molecules, and for what is none.
+
+    >>> scaffolds(["CCc1ccccc1", "Oc1ccccc1", "CCO", "CC"])
+    0.5
+    """
     found = [MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) for molecule in _molecules(smiles, "scaffolds")]
     return len(set(found)) / len(found)
 
 
 def properties(smiles: Iterable[str], names: Sequence[str] = tuple(PROPERTIES)) -> dict[str, np.ndarray]:
-    """logP (Crippen), QED and weight (Da) of valid molecules -> arrays (n,). ValueError for another name."""
+    """logP (Crippen), QED and weight (Da) of valid molecules -> arrays (n,).
+
+    ValueError for another name, for no molecules, and for what is none.
+
+    >>> properties(["C", "CCO"], ["weight"])["weight"].round().tolist()
+    [16.0, 46.0]
+    """
     if unknown := [name for name in names if name not in PROPERTIES]:
         raise ValueError(f"there is no property {unknown[0]!r}; choose among {', '.join(PROPERTIES)}")
     molecules = _molecules(smiles, "properties")
@@ -118,7 +142,12 @@ def property_distances(smiles: Iterable[str], reference: Iterable[str], *, bins:
 
     name -> {"edges" (bins + 1), "samples" and "reference", shares (bins,), "distance"}. The edges span all but a
     hundredth of the reference; what lies beyond counts in the outermost bins. The distance is Wasserstein-1, in the
-    property's own units: how far a molecule has to move, on average, to turn one set into the other.
+    property's own units: how far a molecule has to move, on average, to turn one set into the other. ValueError as in
+    `properties`.
+
+    >>> found = property_distances(["CCO", "CCCO"], ["CO", "CCO"], bins=4)  # one CH2 more, 14 Da
+    >>> round(found["weight"]["distance"])
+    14
     """
     result, levels, drawn = {}, (np.arange(1000) + 0.5) / 1000, properties(smiles)
     for name, values in properties(reference).items():
@@ -135,12 +164,15 @@ def lost(smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None
     """The strings that do not come back from graphs of the first A atom types and N places: the aim is none.
 
     Compared are canonical spellings without stereochemistry; what `molecules.read` refuses is lost as well.
+
+    >>> lost(["OCC", "CC.O", "CS"], A=4)
+    ['CC.O', 'CS']
     """
     smiles, found = listed(smiles, "lost"), []
     for start in range(0, len(smiles), at_once):
         part = smiles[start : start + at_once]
-        reading = read(part, A=A, N=N)
-        back = dict(zip(reading.rows, to_smiles(reading.graph)))
+        account = read(part, A=A, N=N)
+        back = dict(zip(account.rows, to_smiles(account.graph)))
         found += [t for row, t in enumerate(part) if row not in back or back[row] != canonical(t, stereo=False)]
     return found
 
@@ -152,6 +184,10 @@ def fcd(smiles: Iterable[str], reference: Iterable[str], *, most: int = 10_000, 
     `ENOUGH` molecules and names the floor. ValueError below two molecules, which have no covariance.
 
     Needs the package fcd_torch, which reads the weights that it brings along without pickle from torch 2.6 on.
+
+    >>> fcd(["C"], ["CC", "CCC"])
+    Traceback (most recent call last):
+    ValueError: a Frechet ChemNet distance needs two molecules of each set or more, got 1
     """
     with optional("metrics.fcd, the Frechet ChemNet distance,"):
         from fcd_torch import FCD

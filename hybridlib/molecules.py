@@ -1,8 +1,8 @@
 """Molecules as text and as graphs: which strings are molecules, and the tensors of atoms and bonds that stand for them.
 
 Weininger (1988), "SMILES, a chemical language and information system". A graph has arithmetic codes: atom codes are
-places in ``ATOMS`` (0 is no atom), bond codes are bond orders (0 is no bond), so that free valences are sums. Chapter 2
-judges sampled strings here, chapter 9 builds the graphs.
+places in ``ATOMS`` (0 is no atom), bond codes are bond orders (0 is no bond), so that free valences are sums. Chapter 9
+builds it, chapter 2 judges sampled strings with it.
 """
 
 import itertools
@@ -21,11 +21,10 @@ with optional(__name__):
     from rdkit import Chem, rdBase
     from rdkit.Chem.rdMolDescriptors import CalcExactMolWt
 
-ELEMENTS = "CNOF"
-SMALL = 12  # heavy atoms of a molecule of the book's small set
+ELEMENTS = "CNOF"  # of the book's small molecules, beside hydrogen
+MOST_HEAVY_ATOMS = 12  # of one of the book's small molecules
 LONGEST = 1000  # characters of a string that is read: RDKit needs seconds for ten thousand, and hours for a million
 MOST_CELLS = 10_000_000  # of all the tables that `sequences` looks at: a second or two
-
 
 _VALENCE = VALENCE.tolist()
 _CHARGE = {"+": 1, "-": -1}
@@ -45,6 +44,9 @@ def canonical(smiles: str, *, stereo: bool = True) -> str | None:
     nor is text with white space in it. ``stereo=False`` drops stereochemistry and labels of atoms, as graphs do.
 
     ValueError for what is no string, and for more than `LONGEST` characters.
+
+    >>> canonical("OCC"), canonical("F/C=C/F", stereo=False), canonical("C(C")
+    ('CCO', 'FC=CF', None)
     """
     molecule = _parse(smiles)
     if molecule is None:
@@ -57,9 +59,16 @@ def small(smiles: str) -> str | None:
 
     Members are single, uncharged molecules of 1 to 12 atoms of C, N, O and F beside hydrogen, without radicals and
     without named isotopes. ValueError as in `canonical`.
+
+    >>> small("C[C@H](N)O"), small("CCl")
+    ('CC(N)O', None)
     """
     molecule = _parse(smiles)
-    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1 or not 1 <= molecule.GetNumHeavyAtoms() <= SMALL:
+    if (
+        molecule is None
+        or len(Chem.GetMolFrags(molecule)) > 1
+        or not 1 <= molecule.GetNumHeavyAtoms() <= MOST_HEAVY_ATOMS
+    ):
         return None
     for atom in molecule.GetAtoms():
         odd = atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()
@@ -69,7 +78,11 @@ def small(smiles: str) -> str | None:
 
 
 def quoted(value: object) -> str:
-    """How a message shows what it is about: strings in quotes, cut after 60 characters."""
+    """How a message shows what it is about: strings in quotes, cut after 60 characters.
+
+    >>> print(quoted("C" * 1000))
+    'CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC'... (1,000 characters)
+    """
     if isinstance(value, str | bytes) and len(value) > 60:
         return f"{value[:60]!r}... ({len(value):,} characters)"
     text = repr(value)
@@ -80,6 +93,9 @@ def listed(strings: Iterable[str], taker: str) -> list[str]:
     """The rows of a list, a generator or an open file, without the white space around them; ``taker`` asks for them.
 
     ValueError for a single string, and for a row that is no string, by its number.
+
+    >>> listed(iter(["CC\\n", " CO"]), "read")
+    ['CC', 'CO']
     """
     if isinstance(strings, str):
         text = quoted(strings)
@@ -95,7 +111,11 @@ def listed(strings: Iterable[str], taker: str) -> list[str]:
 
 
 def parsed(smiles: str) -> Chem.Mol:
-    """A string -> RDKit molecule. ValueError for what is no molecule, and as in `canonical`."""
+    """A string -> RDKit molecule. ValueError for what is no molecule, and as in `canonical`.
+
+    >>> parsed("CCO").GetNumAtoms()
+    3
+    """
     molecule = _parse(smiles)
     if molecule is None:
         raise ValueError(f"{quoted(smiles)} is no molecule: RDKit cannot read it")
@@ -142,6 +162,10 @@ def from_smiles(
     charges outside the alphabet, isotopes, radicals, bonds that are not single, double or triple, more bonds than
     `VALENCE` allows, hydrogens that the graph does not imply, too many atoms, more than `LONGEST` characters. `read`
     goes on where this function stops.
+
+    >>> graph = from_smiles(["CC#N"], N=4, order="given")
+    >>> graph.atoms.tolist(), graph.bonds[0].tolist()
+    ([[1, 1, 2, 0]], [[0, 1, 0, 0], [1, 0, 3, 0], [0, 3, 0, 0], [0, 0, 0, 0]])
     """
     rows = listed(smiles, "from_smiles")
     if not rows:
@@ -150,10 +174,36 @@ def from_smiles(
     parts = []
     for row, text in enumerate(rows):
         try:
-            parts.append(_arrays(text, A, N, order)[:2])
+            molecule, _ = _plain(text, order)
+            parts.append(tables(molecule, A, N, order))
         except ValueError as error:
             raise ValueError(f"row {row}: {quoted(text)} {error}") from None
     return _stacked(parts, N)
+
+
+def tables(molecule: Chem.Mol, A: int, N: int | None, order: str) -> tuple[list[int], np.ndarray]:
+    """An RDKit molecule, flat and in one piece -> codes of its n atoms, bond orders (n, n).
+
+    Options as in `from_smiles`, which checks them. ValueError, with the reason, for a molecule that the tables cannot
+    hold: `to_molecule` would build another one from them.
+
+    >>> codes, orders = tables(parsed("OC=O"), A=4, N=None, order="given")
+    >>> codes, orders.tolist()
+    ([3, 1, 3], [[0, 1, 0], [1, 0, 2], [0, 2, 0]])
+    """
+    molecule = Chem.Mol(molecule)  # a copy, to be changed
+    atoms = list(molecule.GetAtoms())
+    codes = _codes(atoms, A, N)
+    # Ranks and alternating forms follow from the molecule alone: RDKit's own choice of a form follows the spelling in
+    # versions before 2026.3. Those of later versions are the same as here, for all but one molecule of a thousand.
+    rank = list(Chem.CanonicalRankAtoms(molecule, includeAtomMaps=False))
+    orders = _bond_orders(molecule, rank)
+    _check_valences(codes, orders)
+    _check_hydrogens(molecule, atoms)
+    if order == "canonical":
+        places = _canonical_order(orders, rank)
+        codes, orders = [codes[atom] for atom in places], orders[np.ix_(places, places)]
+    return codes, orders
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,6 +213,9 @@ class Account:
     rows, names    for each graph the number of its line, from 0, and what followed the string on it
     refused        (line, text, reason) of each line without a graph
     changed        (line, text, what was dropped) of each graph that holds less than its line
+
+    >>> read(["CCO ethanol", "C[C@H](N)O", "C(C"])
+    Account(2 graphs, 1 of them changed; 1 refused)
     """
 
     graph: Graph
@@ -184,6 +237,10 @@ def read(
     A line is a string and, after white space, a name. salts="largest" keeps the largest part of a molecule in several
     parts (most heavy atoms, then the heaviest); stereo="refuse" refuses molecules with stereochemistry instead of
     dropping it. Nothing is silent: what was dropped is listed. ValueError for a line that is no text.
+
+    >>> account = read(["CCO ethanol", "[Na+].CC(=O)[O-]", "C(C"], salts="largest")
+    >>> account.names, account.changed, account.refused
+    (['ethanol', ''], [(1, '[Na+].CC(=O)[O-]', 'the part [Na+]')], [(2, 'C(C', 'is no molecule: RDKit cannot read it')])
     """
     _check_options(A, N, order)
     for name, value, known in (("salts", salts, ("refuse", "largest")), ("stereo", stereo, ("refuse", "drop"))):
@@ -193,11 +250,11 @@ def read(
     for row, line in enumerate(listed(lines, "read")):
         text, name, *_ = *line.split(None, 1), "", ""
         try:
-            codes, matrix, dropped = _arrays(text, A, N, order, salts, stereo)
+            molecule, dropped = _plain(text, order, salts, stereo)
+            parts.append(tables(molecule, A, N, order))
         except ValueError as error:
             refused.append((row, text, str(error)))
             continue
-        parts.append((codes, matrix))
         rows.append(row)
         names.append(name)
         if dropped:
@@ -224,10 +281,8 @@ def _stacked(parts: list[tuple[list[int], np.ndarray]], N: int | None) -> Graph:
     return Graph(torch.from_numpy(atoms).long(), torch.from_numpy(bonds))
 
 
-def _arrays(
-    text: str, A: int, N: int | None, order: str, salts: str = "refuse", stereo: str = "drop"
-) -> tuple[list[int], np.ndarray, list[str]]:
-    """One string -> codes of its n atoms, matrix (n, n) of bond orders, what was dropped. ValueError with a reason."""
+def _plain(text: str, order: str, salts: str = "refuse", stereo: str = "drop") -> tuple[Chem.Mol, list[str]]:
+    """One string -> its molecule as a graph can hold it, what was dropped. ValueError with a reason."""
     molecule, dropped = _whole(text, salts)
     if ("@" in text or "/" in text or "\\" in text) and _has_stereo(molecule):
         if stereo == "refuse":
@@ -238,35 +293,7 @@ def _arrays(
     molecule = _flat(molecule)
     if "#" in text and order == "canonical" and any(map(_is_benzyne, molecule.GetBonds())):
         molecule = _parse(_flat_smiles(molecule))  # RDKit's ranks of such rings follow the string: take RDKit's own one
-    atoms, bonds = list(molecule.GetAtoms()), list(molecule.GetBonds())  # RDKit's own sequences are slow
-    n, codes = len(atoms), _codes(atoms, A)
-    if N is not None and n > N:
-        raise ValueError(f"has {n} heavy atoms; at most N = {N} fit")
-    # Ranks and alternating forms follow from the molecule alone: RDKit's own choice of a form follows the spelling in
-    # versions before 2026.3. Those of later versions are the same as here, for all but one molecule of a thousand.
-    rank = list(Chem.CanonicalRankAtoms(molecule, includeAtomMaps=False))
-    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
-    rings = [pair for pair, bond in zip(pairs, bonds) if bond.GetBondType() == Chem.BondType.AROMATIC]
-    if rings:
-        Chem.Kekulize(molecule, clearAromaticFlags=True)
-    near, matrix = [[] for _ in range(n)], np.zeros((n, n), np.uint8)
-    for (i, j), bond in zip(pairs, bonds):
-        kind = bond.GetBondType()
-        if kind not in _NUMBER:
-            raise ValueError(f"holds a bond of type {kind.name.lower()}; graphs have single, double and triple ones")
-        matrix[i, j] = matrix[j, i] = _NUMBER[kind]
-        near[i].append(j)
-        near[j].append(i)
-    for code, used in zip(codes, matrix.sum(1).tolist()):
-        if used > _VALENCE[code]:
-            raise ValueError(f"holds {ATOMS[code]} with {used} bonds; the table of valences allows {_VALENCE[code]}")
-    _check_hydrogens(molecule, [atom for atom in atoms if atom.GetNoImplicit() or atom.GetAtomicNum() == 15])
-    if rings:
-        matrix = next(_forms(matrix, rings, rank))
-    if order == "canonical":
-        places = _canonical_order(near, rank)
-        codes, matrix = [codes[atom] for atom in places], matrix[np.ix_(places, places)]
-    return codes, matrix, dropped
+    return molecule, dropped
 
 
 def _whole(text: str, salts: str) -> tuple[Chem.Mol, list[str]]:
@@ -299,8 +326,8 @@ def _is_benzyne(bond: Chem.Bond) -> bool:
     return bond.GetIsAromatic() and bond.GetBondType() == Chem.BondType.TRIPLE
 
 
-def _codes(atoms: list[Chem.Atom], A: int) -> list[int]:
-    """The code of each atom; ValueError with a reason for what is none of the first A types."""
+def _codes(atoms: list[Chem.Atom], A: int, N: int | None) -> list[int]:
+    """The code of each atom; ValueError with a reason for what is none of the first A types, and for more than N."""
     codes = []
     for atom in atoms:
         if atom.GetIsotope():
@@ -311,14 +338,39 @@ def _codes(atoms: list[Chem.Atom], A: int) -> list[int]:
         if code > A:
             raise ValueError(f"holds {atom.GetSmarts()}, outside the alphabet {' '.join(ATOMS[1 : A + 1])}")
         codes.append(code)
+    if N is not None and len(codes) > N:
+        raise ValueError(f"has {len(codes)} heavy atoms; at most N = {N} fit")
     return codes
 
 
-def _check_hydrogens(molecule: Chem.Mol, doubtful: list[Chem.Atom]):
+def _bond_orders(molecule: Chem.Mol, rank: Sequence[int]) -> np.ndarray:
+    """The orders (n, n) of a molecule's bonds, aromatic rings in the form that the ranks choose; kekulizes it."""
+    bonds = list(molecule.GetBonds())  # RDKit's own sequence is slow
+    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+    rings = [pair for pair, bond in zip(pairs, bonds) if bond.GetBondType() == Chem.BondType.AROMATIC]
+    if rings:
+        Chem.Kekulize(molecule, clearAromaticFlags=True)
+    orders = np.zeros((len(rank), len(rank)), np.uint8)
+    for (i, j), bond in zip(pairs, bonds):
+        kind = bond.GetBondType()
+        if kind not in _NUMBER:
+            raise ValueError(f"holds a bond of type {kind.name.lower()}; graphs have single, double and triple ones")
+        orders[i, j] = orders[j, i] = _NUMBER[kind]
+    return next(_forms(orders, rings, rank)) if rings else orders
+
+
+def _check_valences(codes: list[int], orders: np.ndarray):
+    for code, used in zip(codes, orders.sum(1).tolist()):
+        if used > _VALENCE[code]:
+            raise ValueError(f"holds {ATOMS[code]} with {used} bonds; the table of valences allows {_VALENCE[code]}")
+
+
+def _check_hydrogens(molecule: Chem.Mol, atoms: list[Chem.Atom]):
     """ValueError unless the graph implies the hydrogens of the atoms whose string says how many; changes the molecule.
 
     Phosphorus is always in doubt: `build` has a rule of its own.
     """
+    doubtful = [atom for atom in atoms if atom.GetNoImplicit() or atom.GetAtomicNum() == 15]
     if not doubtful:
         return
     told = [atom.GetTotalNumHs() for atom in doubtful]
@@ -369,11 +421,11 @@ def _matchings(order: list[int], near: dict[int, list[int]], mate: dict[int, int
             yield from _matchings(order, near, {**mate, atom: other, other: atom})
 
 
-def _canonical_order(near: list[list[int]], rank: Sequence[int]) -> list[int]:
+def _canonical_order(orders: np.ndarray, rank: Sequence[int]) -> list[int]:
     """Breadth-first order; it starts at the atom of lowest canonical rank and visits neighbours by rank."""
-    for others in near:
-        others.sort(key=rank.__getitem__)
-    return _breadth_first(min(range(len(rank)), key=rank.__getitem__), near)
+    by_rank = sorted(range(len(rank)), key=rank.__getitem__)
+    near = [[atom for atom in by_rank if row[atom]] for row in orders.tolist()]
+    return _breadth_first(by_rank[0], near)
 
 
 def _breadth_first(start: int, near) -> list[int]:
@@ -386,14 +438,22 @@ def _breadth_first(start: int, near) -> list[int]:
 
 
 def to_molecule(graph: Graph, row: int = 0) -> Chem.Mol:
-    """Row of a Graph -> RDKit molecule, exactly as drawn: nothing is checked and nothing is repaired."""
+    """Row of a Graph -> RDKit molecule, exactly as drawn: nothing is checked and nothing is repaired.
+
+    >>> to_molecule(from_smiles(["CC#N"])).GetNumBonds()
+    2
+    """
     codes = [code for code in graph.atoms[row].tolist() if code]
     bonds = graph.bonds[row].tolist()
     return build(codes, [(i, j, bonds[i][j]) for i in range(len(codes)) for j in range(i) if bonds[i][j]])
 
 
 def build(codes: Iterable[int], bonds: Iterable[tuple[int, int, int]]) -> Chem.Mol:
-    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked; hydrogens are RDKit's, but for O=[PH2]-R."""
+    """Atom codes and bonds (i, j, order) -> RDKit molecule, unchecked; hydrogens are RDKit's, but for O=[PH2]-R.
+
+    >>> build([1, 3], [(0, 1, 2)]).GetNumAtoms()
+    2
+    """
     molecule = Chem.RWMol()
     for code in codes:
         element, charge = _PARTS[code]
@@ -417,20 +477,29 @@ def to_smiles(graph: Graph) -> list[str | None]:
 
     Valid means: in one piece, and RDKit's check passes on exactly this graph, with hydrogens on free valences.
     ValueError names the row of tables that are no graph (`Graph.faults`).
+
+    >>> to_smiles(from_smiles(["OCC", "C=O"]))
+    ['CCO', 'C=O']
     """
-    texts = []
-    for start in range(0, len(graph), 1000):
-        part = graph[start : start + 1000]
-        for fault, where in part.faults().items():
+    _check_tables(graph)
+    graph = Graph(graph.atoms.long().cpu(), graph.bonds.byte().cpu())
+    return [spelled(to_molecule(graph, row)) for row in range(len(graph))]
+
+
+def _check_tables(graph: Graph):
+    for start in range(0, len(graph), 1000):  # a million molecules at once would fill the memory
+        for fault, where in graph[start : start + 1000].faults().items():
             if where.any():
                 raise ValueError(f"row {start + int(where.int().argmax())} has {fault}")
-        part = Graph(part.atoms.long().cpu(), part.bonds.long().cpu())
-        texts += [_text(to_molecule(part, row)) for row in range(len(part))]
-    return texts
 
 
-def _text(molecule: Chem.Mol) -> str | None:
-    with rdBase.BlockLogs():
+def spelled(molecule: Chem.Mol) -> str | None:
+    """The canonical string of a molecule that was built and not checked; None where it is none, or not in one piece.
+
+    >>> spelled(build([1, 3], [(0, 1, 2)])), spelled(build([1, 4], [(0, 1, 2)]))
+    ('C=O', None)
+    """
+    with rdBase.BlockLogs():  # None says it all
         problem = Chem.SanitizeMol(molecule, _CHECKS, catchErrors=True)
     whole = not problem and len(Chem.GetMolFrags(molecule)) == 1  # an empty one has no part
     return Chem.MolToSmiles(molecule) if whole else None
@@ -441,6 +510,9 @@ def sequences(smiles: str, *, A: int = len(ATOMS) - 1, N: int | None = None) -> 
 
     Over all breadth-first orders and all alternating forms of aromatic rings. For small molecules: their number grows
     like a factorial, and ValueError says so where the orders would fill tables of more than `MOST_CELLS` cells.
+
+    >>> [len(sequences(smiles)) for smiles in ("CC", "CCO", "C1CC1")]
+    [1, 4, 1]
     """
     first = from_smiles([smiles], A=A, N=N, order="given")
     n, found, cells = int(first.sizes[0]), {}, 0

@@ -19,9 +19,13 @@ class VAE(Described, nn.Module):
     """p(x) = ∫ N(z; 0, I) p(x | z) dz, bounded with q(z | x) = N(z; mean(x), scale(x)^2).
 
     ``encoder``  (B, D) -> (B, 2 Z): mean and (bounded) log-scale of q(z | x)
-    ``decoder``  (B, Z) -> (B, D P): numbers of p(x | z), whose variables are independent given z; or an autoregressive
-                 model with a context of Z numbers, such as MADE(D, context=Z)
-    ``output``   what the decoder's numbers mean (``hybridlib.outputs``); Bernoulli by default
+    ``decoder``  (B, Z) -> (B, D P): parameters of p(x | z), whose variables are independent given z; or an
+                 autoregressive model with a context of length Z, such as MADE(D, context=Z)
+    ``output``   what the decoder's parameters mean (``hybridlib.outputs``); Bernoulli by default
+
+    >>> model = VAE(nn.Linear(6, 4), nn.Linear(2, 6), Z=2)
+    >>> model.elbo(torch.ones(5, 6)).shape, model.sample(3).shape
+    (torch.Size([5]), torch.Size([3, 6]))
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, Z: int, *, output: Output | None = None):
@@ -37,10 +41,10 @@ class VAE(Described, nn.Module):
     def encode(self, x: Tensor) -> distributions.Distribution:
         """q(z | x): (B, D) -> Normal with batch shape (B,), event shape (Z,). ValueError for what is no data."""
         x = self._checked(x)
-        numbers = through(self.encoder, x)
-        if numbers.shape != (len(x), 2 * self.Z):
-            raise ValueError(f"the encoder gave {tuple(numbers.shape)}, not ({len(x)}, 2 Z = {2 * self.Z})")
-        mean, log_scale = numbers.chunk(2, -1)
+        theta = through(self.encoder, x)
+        if theta.shape != (len(x), 2 * self.Z):
+            raise ValueError(f"the encoder gave {tuple(theta.shape)}, not ({len(x)}, 2 Z = {2 * self.Z})")
+        mean, log_scale = theta.chunk(2, -1)
         return distributions.Independent(distributions.Normal(mean, bounded(log_scale).exp(), validate_args=False), 1)
 
     def prior(self, n: int = 1) -> distributions.Distribution:
@@ -125,7 +129,7 @@ class VAE(Described, nn.Module):
         return self.output.icdf(theta, draw(torch.rand, theta.shape[:-1], like=theta, generator=generator))
 
     def _theta(self, z: Tensor) -> Tensor:
-        """The decoder's numbers: (B, Z) -> (B, D, P)."""
+        """The decoder's parameters of p(x | z): (B, Z) -> (B, D, P)."""
         return through(self.decoder, self._beside(z)).unflatten(-1, (-1, self.output.P))
 
     def _beside(self, x: Tensor) -> Tensor:

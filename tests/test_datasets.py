@@ -7,9 +7,12 @@ import hashlib
 import http.server
 import io
 import socket
+import subprocess
 import sys
+import textwrap
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -400,6 +403,118 @@ def test_chemicals_missing_or_altered(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: package)
     with pytest.raises(OSError, match=r"chemical identifiers pubchem large.tsv is missing"):
         datasets.load("smiles")
+
+
+class TestKeptStrings:
+    """The strings of "smiles" are spelled once a machine; what is kept can be no other than what would be spelled."""
+
+    TABLE = "".join(f"1\t1\tX\t1\t{smiles}\tX\n" for smiles in ("OCC", "CCl", "CCO", "C[C@H](N)O", "C(C"))
+
+    @pytest.fixture(autouse=True)
+    def package(self, monkeypatch, tmp_path):
+        """A package chemicals of five lines; package.origin = None takes it away."""
+        package = type("Spec", (), {"origin": str(tmp_path / "chemicals" / "__init__.py")})
+        (tmp_path / "chemicals" / "Identifiers").mkdir(parents=True)
+        (tmp_path / "chemicals" / "Identifiers" / "few.tsv").write_text(self.TABLE)
+        monkeypatch.setattr(datasets, "_CHEMICALS", {"few.tsv": sha256(self.TABLE.encode())})
+        monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: package if package.origin else None)
+        yield package
+        datasets._smiles.cache_clear()
+
+    def spelled(self):
+        datasets._smiles.cache_clear()
+        return datasets.load_strings("smiles")
+
+    def test_are_read_where_they_lie(self, package, cache):
+        assert self.spelled() == ("CCO", "CC(N)O")
+        assert len(files_in(cache)) == len([*cache.iterdir()]) == 1, "nothing else stays"
+        package.origin = None
+        assert self.spelled() == ("CCO", "CC(N)O"), "nothing is spelled again"
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda raw: raw.replace(b"CCO", b"CCN"),
+            lambda raw: raw[:-1],
+            lambda raw: raw + b"\nC",
+            lambda raw: raw.partition(b"\n")[0],
+            lambda raw: b"0" + raw[1:],
+            lambda raw: b"\xff\n\xff",
+            lambda raw: b"",
+        ],
+    )
+    def test_that_are_damaged_are_made_anew(self, package, cache, damage):
+        self.spelled()
+        (file,) = files_in(cache)
+        good = file.read_bytes()
+        assert damage(good) != good
+        file.write_bytes(damage(good))
+        assert self.spelled() == ("CCO", "CC(N)O") and file.read_bytes() == good
+        file.write_bytes(damage(good))
+        package.origin = None
+        with pytest.raises(ModuleNotFoundError):  # the damaged file is not taken instead
+            self.spelled()
+
+    @pytest.mark.parametrize(
+        "how", ["a file in its place", "not writable", "disk full", "a folder in the file's place"]
+    )
+    def test_a_folder_that_cannot_be_written_costs_time_only(self, cache, monkeypatch, how):
+        if how == "a file in its place":
+            cache.write_text("")
+        elif how == "a folder in the file's place":
+            self.spelled()
+            (file,) = files_in(cache)
+            file.unlink(), file.mkdir()
+        else:  # whoever runs the tests as root may write anywhere
+
+            def refuse(*args, **kwargs):
+                raise OSError(errno.EACCES, how)
+
+            def half(path, raw):
+                with open(path, "wb") as file:
+                    file.write(raw[:9])
+                raise OSError(errno.ENOSPC, how)
+
+            full = how == "disk full"
+            monkeypatch.setattr(*((Path, "write_bytes", half) if full else (datasets.tempfile, "mkdtemp", refuse)))
+        assert self.spelled() == self.spelled() == ("CCO", "CC(N)O")
+        assert cache.is_file() or files_in(cache) == [], "nothing half-written stays"
+
+    @pytest.mark.parametrize("place, name, value", [
+        (molecules.rdBase, "rdkitVersion", "1999.1"), (molecules, "MOST_HEAVY_ATOMS", 2),
+    ])  # fmt: skip
+    def test_lie_apart_by_the_version_of_rdkit_and_by_the_code(self, cache, monkeypatch, place, name, value):
+        before = self.spelled()
+        monkeypatch.setattr(place, name, value)
+        after = self.spelled()
+        assert len(files_in(cache)) == 2 and after == (() if name == "MOST_HEAVY_ATOMS" else before)
+
+    def test_of_two_processes_at_once_are_whole(self, cache, tmp_path):
+        """Each throws the file away and makes it anew while the other reads and writes it."""
+        script = f"""
+            import time
+            from pathlib import Path
+            from hybridlib import datasets
+            datasets.pooch.os_cache = lambda project: Path({str(cache)!r})
+            strings = tuple(f"C{{row}}" for row in range(20_000))
+            Path({str(tmp_path)!r}, f"here-{{datasets.os.getpid()}}").touch()
+            while len([*Path({str(tmp_path)!r}).glob("here-*")]) < 2:
+                time.sleep(0.01)
+            for _ in range(300):
+                assert datasets._kept("toy", ["1"], lambda: strings) == strings
+                for file in Path({str(cache)!r}).glob("toy-*"):
+                    try:
+                        digest, _, lines = file.read_bytes().partition(b"\\n")
+                    except FileNotFoundError:
+                        continue
+                    assert datasets.hashlib.sha256(lines).hexdigest().encode() == digest
+                    file.unlink(missing_ok=True)
+        """
+        command = [sys.executable, "-c", textwrap.dedent(script)]
+        pair = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        assert [process.communicate(timeout=300)[1] for process in pair] == ["", ""]
+        assert [process.returncode for process in pair] == [0, 0]
+        assert {path.name.partition("-")[0] for path in cache.iterdir()} <= {"toy"}
 
 
 @pytest.mark.parametrize("where", ["lines in a folder of one's own", "the table of the public address"])

@@ -9,10 +9,11 @@ import torch
 from pretend_gpu import PretendGPU
 from shaken import rng, shaken
 
-from hybridlib import train
+from hybridlib import checkpoints
 from hybridlib.graphaf import CHECKS, READINGS, GraphAF
 from hybridlib.graphs import Graph, bfs_order, in_bfs_order
 from hybridlib.molecules import from_smiles, to_smiles
+from hybridlib.noise import seeded
 from hybridlib.subgraphs import FAR
 
 MOLECULES = [
@@ -148,10 +149,9 @@ class TestReading:
 
     def test_training_lowers_what_the_reading_says(self, reading, masked):
         net, graph = model(reading, masked), from_smiles(MOLECULES, A=4)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with seeded(0):
             found = net.objective(graph)
-            torch.manual_seed(0)
+        with seeded(0):
             expected = net.elbo(graph) if reading == "flow" else net.log_prob(graph)
         assert torch.allclose(found, -expected.mean())
 
@@ -342,12 +342,12 @@ def test_plain_versions_live_where_the_weights_are(reading):
 
 def test_save_and_load(tmp_path):
     net, other = model(), model(seed=1)
-    train.save(net, tmp_path / "net.safetensors")
-    train.load(other, tmp_path / "net.safetensors")
+    checkpoints.save(net, tmp_path / "net.safetensors")
+    checkpoints.load(other, tmp_path / "net.safetensors")
     graph = from_smiles(MOLECULES, A=4)
     assert torch.equal(net.log_prob(graph), other.log_prob(graph))
     with pytest.raises(ValueError):
-        train.load(model(A=5), tmp_path / "net.safetensors")
+        checkpoints.load(model(A=5), tmp_path / "net.safetensors")
 
 
 def changed(smiles="CCO", atoms=None, bonds=()):

@@ -303,6 +303,22 @@ class TestTables:
             to_smiles(graph)
 
 
+class TestMoleculesOfRDKit:
+    def test_are_left_as_they_were(self):
+        for text in ("Cc1ccccc1C", "CP(C)(C)=O", "C[NH+](C)C"):
+            molecule = molecules.parsed(text)
+            before = molecule.ToBinary()
+            codes, orders = molecules.tables(molecule, 17, None, "canonical")
+            assert molecule.ToBinary() == before
+            graph = from_smiles([text])
+            assert graph.atoms[0].tolist() == codes and np.array_equal(graph.bonds[0], orders)
+
+    def test_are_spelled_where_they_are_valid_and_in_one_piece(self):
+        for codes, bonds in (([1, 1], []), ([1, 4, 4], [(0, 1, 2), (0, 2, 1)]), ([], [])):
+            assert molecules.spelled(molecules.build(codes, bonds)) is None
+        assert molecules.spelled(molecules.build([3, 1, 1], [(0, 1, 1), (1, 2, 1)])) == "CCO"
+
+
 class TestRows:
     def test_come_from_anything_that_gives_strings(self, tmp_path):
         (tmp_path / "my.smi").write_text("CCO\nCC\n")
@@ -377,7 +393,7 @@ class TestAccount:
         found = read(["C[C@H](N)O", "F/C=C/F", "CCO", "C[C@H](C)C"], stereo="refuse")
         assert found.rows == [2, 3] and [row for row, *_ in found.refused] == [0, 1]  # the last one has a mark only
 
-    def test_nothing_is_a_reading_too(self):
+    def test_of_nothing_is_one_too(self):
         assert len(read([]).graph) == 0 and to_smiles(read(["?"]).graph) == []
 
     @pytest.mark.parametrize("option, value", [("salts", "split"), ("stereo", "keep"), ("order", "random")])

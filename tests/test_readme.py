@@ -18,8 +18,6 @@ import pytest
 import readme
 from packaging.requirements import Requirement
 
-from hybridlib.extras import EXTRAS, optional
-
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = sorted(
     ".".join(path.relative_to(ROOT / "hybridlib").with_suffix("").parts)
@@ -124,7 +122,7 @@ for room in {ROOMS}:
     assert ran.returncode == 0, ran.stderr
     told = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
     molecules = {"metrics", "molecules", "universe"}
-    figures = {"page.source", "page.viz", "page.widgets"}
+    figures = {"page.source", "page.viz", "page.explorer", "page.widgets"}
     assert set(told) == molecules | figures
     for extra, rooms in (("molecules", molecules), ("figures", figures)):
         for room in rooms:
@@ -160,20 +158,6 @@ for call in {list(CALLS)}:
         assert line.endswith(f"pip install 'hybridlib[{extra}]'"), f"{call}: {line}"
 
 
-def test_the_extras_are_those_of_pyproject():
-    for package, extra in EXTRAS.values():
-        names = {Requirement(line).name for line in SPECIFIED["optional-dependencies"][extra]}
-        assert package in names, f"{package} is not in the extra {extra}"
-
-
 def test_readme_tells_every_extra():
     told = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE))
     assert told == set(SPECIFIED["optional-dependencies"]) - {"dev"}
-
-
-def test_a_library_that_the_system_lacks_is_named_with_the_remedy():
-    told = r"viz\.formulas needs .*libXrender\.so\.1.*apt-get install libxrender1"
-    with pytest.raises(ImportError, match=told), optional("viz.formulas"):
-        raise ImportError("libXrender.so.1: cannot open shared object file: No such file or directory")
-    with pytest.raises(ImportError, match="broken"), optional("viz.formulas"):
-        raise ImportError("broken")
