@@ -59,6 +59,7 @@ test: lint book browser
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint hybridlib/page/explorers
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
 
 unit: env

@@ -3,14 +3,12 @@
 Time is the CPU time of this process, because others may use the machine too.
 """
 
-import datetime
-import json
-import os
-import platform
 import statistics
 import time
 
 import torch
+
+from hybridlib import records
 
 
 def seconds(f, repeats=1):
@@ -47,17 +45,10 @@ def table(header, rows):
 def head(name, **arguments):
     """What every record begins with; the arguments are those of the command line."""
     options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in arguments.items())
-    return {
-        "name": name,
-        "command": f"python benchmarks/{name}.py {options}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"1 thread of {os.cpu_count()} CPU cores, {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
+    return records.head(name, f"python benchmarks/{name}.py {options}")
 
 
 def write(result, path):
     """The record as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    records.write(result, path)
     print(f"wrote {path}")

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from _measure import draw, head, ratio, seconds, table, write
 
+from hybridlib.noise import seeded
 from hybridlib.transformer import Transformer
 
 LENGTHS = 16, 32, 64, 128, 256
@@ -45,7 +46,8 @@ def one_round(model, n, seed):
 
 
 def measure(rounds, n):
-    models = {T: Transformer(T, K, **SIZES) for T in LENGTHS}
+    with seeded(0):
+        models = {T: Transformer(T, K, **SIZES) for T in LENGTHS}
     for model in models.values():
         exact = copy.deepcopy(model).double()
         (_, kept), (_, full) = draw(exact.sample, n, seed=0), draw(exact.sample_plain, n, seed=0)

@@ -5,7 +5,7 @@
 
 Only classes of hybridlib, and the plain layers of torch that are named here, are built from a file. Other models are
 described as well, by their class, plain attributes and parts: enough to tell one from another. Used by
-`hybridlib.train`, whose files hold a description.
+`hybridlib.checkpoints`, whose files hold a description.
 """
 
 import functools
@@ -15,7 +15,7 @@ import inspect
 import math
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -165,8 +165,8 @@ def _rooms():
     return {name.removesuffix(".__init__") for name in names}
 
 
-def differences(then: object, now: object, name: str = "", *, skip: Sequence[str] = ("seed",)) -> Iterator[str]:
-    """Where two descriptions differ, with both values. Seeds do not count: they chose weights, which a file brings.
+def differences(then: object, now: object, name: str = "") -> Iterator[str]:
+    """Where two descriptions differ, with both values.
 
     >>> print(*differences(describe(nn.Linear(3, 2)), describe(nn.Linear(3, 5))))
     out_features was 2, this model's is 5
@@ -176,9 +176,8 @@ def differences(then: object, now: object, name: str = "", *, skip: Sequence[str
             yield f"{name or 'the model'} was a {_short(then.get('class'))}, this is a {_short(now.get('class'))}"
             return
         for key in dict.fromkeys([*then, *now]):
-            if key not in skip:
-                part = name if key in ("arguments", "children", "attributes", "dict") else f"{name}.{key}".strip(".")
-                yield from differences(then.get(key, "missing"), now.get(key, "missing"), part)
+            part = name if key in ("arguments", "children", "attributes", "dict") else f"{name}.{key}".strip(".")
+            yield from differences(then.get(key, "missing"), now.get(key, "missing"), part)
     elif type(then) is type(now) is list and len(then) == len(now) and any(isinstance(v, dict) for v in then):
         for i, pair in enumerate(zip(then, now)):
             yield from differences(*pair, f"{name}.{i}")

@@ -357,12 +357,11 @@ def maf(
     univariate: Affine | Spline | None = None,
     context: int = 0,
     reverse: bool = True,
-    seed: int = 0,
 ) -> Flow:
     """A masked autoregressive flow: fast density, sampling variable by variable.
 
     Layers take turns in the natural order and its reverse (``reverse``), because what a layer cannot express in one
-    order the next can in the other. It starts as the identity.
+    order the next can in the other. It starts as the identity. ValueError for D < 1 or a negative number of layers.
 
     >>> x = torch.randn(5, 2)
     >>> torch.equal(maf(2, layers=3)(x)[0], x)
@@ -373,21 +372,29 @@ def maf(
     parts = []
     for layer in range(layers):
         order = natural.flip(0) if reverse and layer % 2 else natural
-        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context, seed=seed + layer)
+        conditioner = MADE(D, hidden, output=univariate or Affine(), orders=order, context=context)
         _silence(conditioner.net.out, conditioner.net.direct)
         parts.append(AutoregressiveFlow(conditioner))
     return Flow(D, parts, context=context)
 
 
-def iaf(D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), **options) -> Flow:
+def iaf(
+    D: int,
+    layers: int = 5,
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    univariate: Affine | Spline | None = None,
+    context: int = 0,
+    reverse: bool = True,
+) -> Flow:
     """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density.
 
     >>> x, log_p = iaf(3, 2, context=1).rsample_and_log_prob(5, context=torch.zeros(5, 1))
     >>> x.shape, log_p.requires_grad
     (torch.Size([5, 3]), True)
     """
-    flow = maf(D, layers, hidden, **options)
-    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=flow.context)
+    flow = maf(D, layers, hidden, univariate=univariate, context=context, reverse=reverse)
+    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=context)
 
 
 def realnvp(
@@ -397,9 +404,8 @@ def realnvp(
     *,
     univariate: Affine | Spline | None = None,
     context: int = 0,
-    seed: int = 0,
 ) -> Flow:
-    """Coupling layers that let the even and the odd variables pass in turn: fast in both directions.
+    """Coupling layers that let the even and odd variables pass in turn, fast in both directions. ValueError for D < 2.
 
     >>> realnvp(4, 2, univariate=Spline(6)).sample(3).shape
     torch.Size([3, 4])
@@ -408,14 +414,12 @@ def realnvp(
         raise ValueError(f"coupling needs at least two variables, got D = {D}; use maf")
     _check_layers(layers)
     univariate, parts = univariate or Affine(), []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for layer in range(layers):
-            passes = torch.arange(D) % 2 == layer % 2
-            A = int(passes.sum())
-            network = mlp(A + context, *hidden, (D - A) * univariate.P)
-            _silence(network[-1])
-            parts.append(Coupling(passes, network, univariate=univariate))
+    for layer in range(layers):
+        passes = torch.arange(D) % 2 == layer % 2
+        A = int(passes.sum())
+        network = mlp(A + context, *hidden, (D - A) * univariate.P)
+        _silence(network[-1])
+        parts.append(Coupling(passes, network, univariate=univariate))
     return Flow(D, parts, context=context)
 
 

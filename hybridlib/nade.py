@@ -4,6 +4,8 @@ Larochelle & Murray (2011), "The neural autoregressive distribution estimator"; 
 Chapter 2 builds it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -17,19 +19,21 @@ class NADE(Autoregressive):
 
     The sum of a variable differs from that of the one before it by a single term, so all D hidden layers of H units
     cost O(D H) together and not O(D^2 H).
+
+    >>> NADE(4, 8).sample(5).shape
+    torch.Size([5, 4])
     """
 
-    def __init__(self, D: int, H: int = 100, *, orders=None, seed: int = 0):
+    def __init__(self, D: int, H: int = 100, *, orders: Sequence[int] | Tensor | None = None):
         super().__init__(D, orders=orders)
         if len(self.orders) > 1:
             raise ValueError(f"NADE has one order, got {len(self.orders)}; MADE takes several")
         if H < 1:
             raise ValueError(f"NADE needs at least one hidden unit, got H = {H}")
         check_size(2 * D * H, "take fewer hidden units")
-        generator = torch.Generator().manual_seed(seed)
         # a sum of up to D terms: small enough that no unit starts saturated
-        self.W = nn.Parameter(torch.randn(D, H, generator=generator) / D**0.5)
-        self.V = nn.Parameter(torch.randn(D, H, generator=generator) / H**0.5)
+        self.W = nn.Parameter(torch.randn(D, H) / D**0.5)
+        self.V = nn.Parameter(torch.randn(D, H) / H**0.5)
         self.b, self.c = nn.Parameter(torch.zeros(D)), nn.Parameter(torch.zeros(H))
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:

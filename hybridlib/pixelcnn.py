@@ -17,6 +17,9 @@ class CausalConv2d(nn.Conv2d):
 
     ``rows``: the rows above the middle, and with ``middle`` all of its own row too. Otherwise: the pixels to the left
     of the middle in its own row, and with ``middle`` itself too.
+
+    >>> CausalConv2d(1, 8, 3, rows=True, middle=False)(torch.zeros(5, 1, 4, 6)).shape
+    torch.Size([5, 8, 4, 6])
     """
 
     def __init__(self, inputs: int, outputs: int, k: int, *, rows: bool, middle: bool):
@@ -38,6 +41,9 @@ class PixelCNN(Autoregressive):
     Two stacks of C channels: the vertical one sees the rows above, v <- relu(conv(v)); the horizontal one sees what is
     to the left in its own row, and takes in what the vertical one found: h <- h + relu(conv(h) + A v). A single stack
     of masked k x k kernels would never see a wedge to the upper right, however many layers it has.
+
+    >>> PixelCNN((3, 4), channels=8).sample(5).shape
+    torch.Size([5, 12])
     """
 
     def __init__(
@@ -47,7 +53,6 @@ class PixelCNN(Autoregressive):
         *,
         layers: int = 4,
         output: Output | None = None,
-        seed: int = 0,
     ):
         if len(shape) != 2:
             raise ValueError(f"a page has height and width, got shape {tuple(shape)}")
@@ -55,19 +60,17 @@ class PixelCNN(Autoregressive):
             raise ValueError(f"PixelCNN needs at least one layer and one channel, got {layers} and {channels}")
         super().__init__(shape[0] * shape[1], output=output)
         self.shape, C = tuple(shape), channels
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            ins = [self.output.width] + [C] * (layers - 1)
-            ks = [7] + [3] * (layers - 1)  # a wide first look, then small steps
-            # only the first layer meets the pixels themselves: it must not see the middle
-            self.down = nn.ModuleList(
-                CausalConv2d(i, C, k, rows=True, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
-            )
-            self.right = nn.ModuleList(
-                CausalConv2d(i, C, k, rows=False, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
-            )
-            self.across = nn.ModuleList(nn.Conv2d(C, C, 1) for _ in ins)
-            self.head = nn.Conv2d(C, self.output.P, 1)
+        ins = [self.output.width] + [C] * (layers - 1)
+        ks = [7] + [3] * (layers - 1)  # a wide first look, then small steps
+        # only the first layer meets the pixels themselves: it must not see the middle
+        self.down = nn.ModuleList(
+            CausalConv2d(i, C, k, rows=True, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
+        )
+        self.right = nn.ModuleList(
+            CausalConv2d(i, C, k, rows=False, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
+        )
+        self.across = nn.ModuleList(nn.Conv2d(C, C, 1) for _ in ins)
+        self.head = nn.Conv2d(C, self.output.P, 1)
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D, P)."""

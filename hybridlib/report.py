@@ -39,6 +39,7 @@ from .audit import (
     total_probability,
     zeroed,
 )
+from .noise import seeded
 
 LISTABLE = 4096  # states that are enumerated; beyond that, random points are tried
 FIT = 0.1  # nats above the entropy of a source that still count as having learnt it
@@ -190,8 +191,7 @@ class _Subject:
             n = (n,)
         seed = int(torch.randint(2**62, (), generator=generator))
         if not self.takes_generator:
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with seeded(seed):
                 return _here(call(self.model, n, *given))
         try:
             return _here(call(self.model, n, *given, generator=generator))

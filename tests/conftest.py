@@ -4,6 +4,15 @@ import pytest
 import torch
 from pretend_gpu import PretendGPU
 
+from hybridlib.noise import seeded
+
+
+@pytest.fixture(autouse=True)
+def _first_weights():
+    """Models that a test builds start alike in every run, whatever ran before."""
+    with seeded(0):
+        yield
+
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request):

@@ -52,11 +52,9 @@ MODELS = {
     ),
     "categorical": lambda: MADE(4, (16,), output=Categorical(3)),
     "categorical orders": lambda: MADE(4, (16,), output=Categorical(3), orders=random_orders(2, 4, generator=rng())),
-    "pool": lambda: Pool([MADE(5, (8,), orders=ORDER, seed=s) for s in range(2)]),
+    "pool": lambda: Pool([MADE(5, (8,), orders=ORDER) for _ in range(2)]),
     "sharp pool": lambda: Pool([MADE(5, (8,), orders=ORDER)], sharpness=1.3),
-    "mixture of pools": lambda: Mixture(
-        [MADE(4, (6,)), Pool([MADE(4, (6,), orders=[3, 1, 0, 2], seed=s) for s in (1, 2)])]
-    ),
+    "mixture of pools": lambda: Mixture([MADE(4, (6,)), Pool([MADE(4, (6,), orders=[3, 1, 0, 2]) for _ in range(2)])]),
     "mixture": lambda: Mixture([MADE(5, (8,)), MADE(5, (8,), orders=ORDER)]),
 }
 

@@ -34,11 +34,11 @@ ORDER = [2, 0, 3, 1]
 MODELS = {
     "independent": lambda: Independent(4),
     "fvsbn": lambda: FVSBN(4),
-    "nade": lambda: NADE(4, 7, orders=torch.tensor(ORDER), seed=2),
+    "nade": lambda: NADE(4, 7, orders=torch.tensor(ORDER)),
     "made": lambda: MADE(4, (8, 8), output=outputs.Categorical(3), orders=np.array(ORDER), residual=True, dropout=0.1),
     "orders": lambda: MADE(4, [6], orders=random_orders(3, 4), connectivity=True, context=2, direct=False),
     "argmax": lambda: MADE(4, (6,), output=Argmax(3, spread=0.5, points=32)),
-    "pool": lambda: Pool([MADE(4, (6,), orders=ORDER, seed=s) for s in range(2)], sharpness=1.5),
+    "pool": lambda: Pool([MADE(4, (6,), orders=ORDER) for _ in range(2)], sharpness=1.5),
     "mixture": lambda: Mixture(iter([MADE(4, (6,)), Pool([MADE(4, (6,))])])),
     "pixelcnn": lambda: PixelCNN((2, 3), 4, layers=2, output=outputs.LogisticMixture(2, unit=0.125)),
     "transformer": lambda: Transformer(4, 3, width=8, layers=1, heads=2, end=0),
@@ -126,7 +126,6 @@ def test_differences_are_few_words():
         f"transforms.{i}.conditioner.output was a hybridlib.flows.Spline, this is a hybridlib.flows.Affine"
         for i in (0, 1)
     ]
-    assert list(differences(describe(MADE(3, seed=1)), describe(MADE(3, seed=2)))) == []
 
 
 def test_fingerprints():

@@ -232,9 +232,9 @@ class TestDevices:
         assert all(p.device == card for p in model.parameters())  # Accelerate has found the card
         found = train.evaluate(model, subject.data, subject.value)
         assert found.device.type == "cpu" and found.isfinite().all()
-        train.save(model, tmp_path / "model.safetensors")
+        checkpoints.save(model, tmp_path / "model.safetensors")
         other = subject.make()
-        train.load(other, tmp_path / "model.safetensors")
+        checkpoints.load(other, tmp_path / "model.safetensors")
         same = subject.value(other, *subject.data)  # on the CPU, in float32
         assert torch.allclose(same, found, rtol=1e-3, atol=1e-3)
 

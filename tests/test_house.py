@@ -48,15 +48,16 @@ ARROWS = {
     "universe": {"extras", "graphs", "molecules"},
     "metrics": {"extras", "graphs", "molecules"},
     "audit": set(),
-    "report": {"audit"},
+    "report": {"audit", "noise"},
     "faulty": {"noise"},
     "datasets": {"described", "extras", "graphs", "molecules"},
-    "train": {"described"},
+    "train": {"checkpoints", "described", "noise"},
     "described": set(),
-    "checkpoints": {"graphaf", "train"},
+    "checkpoints": {"described", "noise"},
     "records": set(),
     "extras": set(),
     "recipes": {
+        "checkpoints",
         "datasets",
         "dequantization",
         "described",
@@ -67,6 +68,7 @@ ARROWS = {
         "made",
         "metrics",
         "molecules",
+        "noise",
         "outputs",
         "pixelcnn",
         "train",
@@ -76,9 +78,10 @@ ARROWS = {
     },
     "page.source": {"extras"},
     "page.viz": {"extras", "molecules"},
-    "page.widgets": {"extras", "graphs", "molecules", "page.viz"},
+    "page.explorer": {"extras"},
+    "page.widgets": {"graphaf", "graphs", "molecules", "page.explorer", "page.viz", "transformer"},
     "page.exercise": set(),
-    "page.comparison": {"extras", "train"},
+    "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"recipes", "records"},
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}
@@ -224,6 +227,19 @@ def test_nothing_is_unpickled():
         if path.suffix in (".py", ".ipynb") and path != Path(__file__):
             for call in re.findall(r"torch\.load\([^\n]*", path.read_text("utf-8")):
                 assert "weights_only=True" in call, f"{path.name}: {call}"
+
+
+def test_first_weights_come_from_the_global_generator():
+    """No model has a seed of its own; whoever wants the same one again builds it inside `noise.seeded`."""
+    for path in [*NOTEBOOKS, *ROOMS.values()]:
+        if path.name != "noise.py":
+            assert "fork_rng" not in path.read_text("utf-8"), f"{path.name}: `noise.seeded` does that"
+    for room, path in ROOMS.items():
+        for kind in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in getattr(kind, "body", []) if isinstance(kind, ast.ClassDef) else []:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    names = {arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)}
+                    assert "seed" not in names, f"{room}.{kind.name} has a seed of its own"
 
 
 def test_no_file_is_large():

@@ -82,6 +82,31 @@ def test_nade_a_few_rows_at_a_time_is_the_same():
     assert torch.allclose(nade.log_prob(x), torch.cat([nade.log_prob(row[None]) for row in x]))
 
 
+class TestChoices:
+    """What is allowed, and how warm: the same for a softmax and for the largest of Gaussians."""
+
+    def test_categories_that_are_not_allowed_are_impossible_and_the_others_share(self):
+        theta = torch.randn(5, 3, 4, generator=rng(1)).double()
+        allowed = torch.rand(5, 3, 4, generator=rng(2)) < 0.6
+        allowed[..., 1] = True
+        p = Categorical(4).distribution(theta, allowed=allowed, temperature=0.7).probs
+        expected = (theta / 0.7).exp() * allowed
+        assert torch.allclose(p, expected / expected.sum(-1, keepdim=True), atol=1e-12)
+        assert torch.equal(p == 0, ~allowed)
+
+    @pytest.mark.parametrize("output", [Categorical(3), Argmax(3)])
+    @pytest.mark.parametrize("temperature", [0, -1.0, math.inf, math.nan, 1e300, None, "1", torch.ones(2)])
+    def test_temperatures_are_positive_and_finite(self, output, temperature):
+        with pytest.raises(ValueError, match=r"temperature is .*; it must be positive and finite, from 1e-30 to 1e30"):
+            output.distribution(torch.zeros(1, output.P), temperature=temperature)
+
+    @pytest.mark.parametrize("output", [Categorical(3), Argmax(3)])
+    def test_a_temperature_may_be_a_tensor(self, output):
+        theta = torch.randn(2, output.P, generator=rng())
+        one, other = (output.distribution(theta, temperature=t).logits for t in (0.5, torch.tensor(0.5)))
+        assert torch.equal(one, other)
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("call", "message"),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pretend_gpu import PretendGPU
 from torch import nn
 
-from hybridlib import report, train
+from hybridlib import checkpoints, report, train
 from hybridlib.made import MADE
 from hybridlib.train import evaluate, fit
 
@@ -360,8 +360,8 @@ def test_a_model_is_trained_judged_saved_and_audited_there(tmp_path):
         assert next(model.parameters()).is_cuda and len(history) == 2
         assert evaluate(model, x).device.type == "cpu"
         assert model.sample(3, generator=torch.Generator().manual_seed(0)).device.type == "cuda"
-        train.save(model, tmp_path / "model.safetensors")
+        checkpoints.save(model, tmp_path / "model.safetensors")
         other = MADE(4, (8,)).to("cuda")
-        train.load(other, tmp_path / "model.safetensors")
+        checkpoints.load(other, tmp_path / "model.safetensors")
         assert torch.equal(evaluate(other, x), evaluate(model, x)) and next(other.parameters()).is_cuda
         assert report.examine(model).ok

@@ -5,8 +5,9 @@ import torch
 from every import MODELS
 from shaken import rng, shaken
 
-from hybridlib import audit, train
+from hybridlib import audit, checkpoints
 from hybridlib.autoregressive import Autoregressive
+from hybridlib.noise import seeded
 from hybridlib.outputs import Categorical
 
 
@@ -55,10 +56,19 @@ class TestPromise:
     def test_save_and_load(self, name, tmp_path):
         model = shaken(MODELS[name]())
         x = model.sample(20, generator=rng())
-        train.save(model, tmp_path / "model.safetensors")
+        checkpoints.save(model, tmp_path / "model.safetensors")
         other = shaken(MODELS[name](), seed=9)
-        train.load(other, tmp_path / "model.safetensors")
+        checkpoints.load(other, tmp_path / "model.safetensors")
         assert torch.equal(model.log_prob(x), other.log_prob(x))
+
+    def test_first_weights_come_from_the_global_generator(self, name):
+        weights = []
+        for seed in (3, 3, 4):
+            with seeded(seed):
+                first = dict(MODELS[name]().named_parameters())
+                weights.append(torch.cat([p.flatten() for p in first.values() if p.any()] or [torch.zeros(0)]))
+        assert torch.equal(*weights[:2])
+        assert name in ("independent", "fvsbn") or not torch.equal(*weights[1:]), "a model with a seed of its own"
 
     def test_one_generator_one_result(self, name):
         model = MODELS[name]()

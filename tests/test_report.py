@@ -12,6 +12,7 @@ from hybridlib.audit import copies, fitted, parities
 from hybridlib.ensembles import Mixture
 from hybridlib.fvsbn import FVSBN
 from hybridlib.made import MADE
+from hybridlib.noise import seeded
 from hybridlib.outputs import Categorical, LogisticMixture, Normal
 from hybridlib.report import FIT, examine
 from hybridlib.transformer import Transformer
@@ -184,9 +185,9 @@ class Impossible(faulty.Repaired):
 @pytest.mark.parametrize(
     "model",
     [
-        lambda: Transformer(6, 2, width=16, layers=1, heads=2, seed=3),
-        lambda: MADE(6, (24, 24, 24), direct=False, seed=5),
-        lambda: MasksWritten(seed=3),
+        lambda: Transformer(6, 2, width=16, layers=1, heads=2),
+        lambda: MADE(6, (24, 24, 24), direct=False),
+        MasksWritten,
     ],
     ids=["transformer", "three hidden layers", "masks written into the weights"],
 )
@@ -210,7 +211,8 @@ def test_a_training_that_fails_is_said_to_be_one():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_units_that_are_off_disconnect_nothing(seed):
-    model = MADE(6, (6, 6), direct=False, seed=seed)  # many of its units are off at all points
+    with seeded(seed):
+        model = MADE(6, (6, 6), direct=False)  # many of its units are off at all points
     assert examine(model, log_prob=lambda m, x: m.log_prob(x).mean()).convicted == {"answers"}  # without training
 
 
@@ -318,11 +320,11 @@ def test_samplers_without_a_generator_or_with_a_shape():
         def sample(self, shape):
             return super().sample(*shape)
 
-    state = torch.get_rng_state()
-    report = examine(Shaped())
+    model, state = Shaped(), torch.get_rng_state()
+    report = examine(model)
     assert report.ok and "samples" in asked(report)
     assert found(report, "answers") == "sample takes no generator, so the global one was seeded for it"
-    assert str(examine(Shaped())) == str(report) and torch.equal(torch.get_rng_state(), state)
+    assert str(examine(model)) == str(report) and torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm")

@@ -1,6 +1,5 @@
 """Training is exact where it can be: the same step as by hand, as on two processes, and as before an interruption."""
 
-import json
 import math
 import os
 import signal
@@ -11,18 +10,14 @@ import time
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
-from hybridlib import __version__, train
-from hybridlib.flows import Coupling, Spline, maf
-from hybridlib.made import MADE, random_orders
-from hybridlib.outputs import LogisticMixture
-from hybridlib.transformer import Transformer
+from hybridlib import checkpoints, train
+from hybridlib.noise import seeded
 
 STALLED = 3600  # seconds that another process may take, however busy the machine is: a limit for what hangs
 
@@ -30,8 +25,7 @@ STALLED = 3600  # seconds that another process may take, however busy the machin
 
 
 def net(seed=0, hidden=8):
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return nn.Sequential(nn.Linear(6, hidden), nn.Tanh(), nn.Dropout(0.3), nn.Linear(hidden, 6))
 
 
@@ -202,7 +196,7 @@ assert train.device().type == "cpu"
 models, losses = share_of_the_work()
 if PartialState().is_main_process:
     for model, loss, path in zip(models, losses, sys.argv[1:]):
-        train.save(model, path, processes=PartialState().num_processes, loss=loss)
+        checkpoints.save(model, path, processes=PartialState().num_processes, loss=loss)
 PartialState().destroy_process_group()
 """
 
@@ -224,7 +218,7 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     assert [process.returncode for process in both] == [0, 0], told
     for one, loss, path in zip(*share_of_the_work(), paths):
         two = steady(seed=5)
-        meta = train.load(two, path)
+        meta = checkpoints.load(two, path)
         assert meta["processes"] == 2 and meta["loss"] == pytest.approx(loss, rel=1e-5)
         assert torch.allclose(weights(one), weights(two), atol=1e-6)
         assert not torch.allclose(weights(one), weights(steady()), atol=1e-3)
@@ -329,28 +323,12 @@ def test_a_kill_leaves_a_whole_checkpoint(tmp_path, how):
     process.send_signal(how)
     error = process.communicate(timeout=STALLED)[1]
     assert process.returncode != 0 and ("KeyboardInterrupt" in error) == (how == signal.SIGINT), error
-    done = len(train._read(path)[1]["history"])
+    done = len(checkpoints.meta(path)["history"])
     resumed, whole = net(seed=3, hidden=5000), net(hidden=5000)
     options = {**settings, "epochs": done + 1}
     told, history = train.fit(resumed, x, square, checkpoint=path, **options), train.fit(whole, x, square, **options)
     assert same(resumed, whole) and without_time(told) == without_time(history)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["script.py", path.name]
-
-
-@pytest.mark.parametrize("where", ["fsync", "replace"])
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, where):
-    path = tmp_path / "model.safetensors"
-    train.save(net(), path, which="old")
-
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(train.os, where, full)
-        train.save(net(seed=1), path, which="new")
-    model = net(seed=2)
-    assert train.load(model, path) == {"which": "old"} and same(model, net())
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 # --- what is not finite ---------------------------------------------------------------------------------------------
@@ -372,7 +350,7 @@ def test_loss_that_is_not_finite(tmp_path, value):
     with pytest.raises(ValueError, match=rf"loss of epoch 2, batch 3 is {value}. Lower lr.*last good epoch"):
         train.fit(model, x, spoil(8, value), epochs=3, batch_size=5, checkpoint=path)
     assert weights(model).isfinite().all()
-    assert len(train._read(path)[1]["history"]) == 1
+    assert len(checkpoints.meta(path)["history"]) == 1
 
 
 def test_weights_or_validation_that_are_not_finite(tmp_path):
@@ -388,7 +366,7 @@ def test_weights_or_validation_that_are_not_finite(tmp_path):
     spoilt.append(True)
     with pytest.raises(ValueError, match="sum of all weights after epoch 2 is nan"):
         train.fit(net(), x, loss, epochs=2, **options)
-    assert len(train._read(path)[1]["history"]) == 1
+    assert len(checkpoints.meta(path)["history"]) == 1
     with pytest.raises(ValueError, match="validation of epoch 1 is nan"):
         train.fit(net(), x, square, validate=lambda model: math.nan)
 
@@ -424,14 +402,14 @@ def test_checkpoint_of_another_training(tmp_path):
         with pytest.raises(ValueError, match=f"training.safetensors was written with {told}.*resume=False"):
             train.fit(**{"model": net(), "batches": x, "loss": square, **changed}, **options)
     assert path.read_bytes() == before
-    train.save(net(), path)
+    checkpoints.save(net(), path)
     with pytest.raises(ValueError, match="holds a model, not a training"):
         train.fit(net(), x, square, **options)
     path.write_bytes(before[:-100])
     with pytest.raises(ValueError, match="truncated, altered"):
         train.fit(net(), x, square, **options)
     train.fit(net(), x, square, **options, resume=False)
-    assert len(train._read(path)[1]["history"]) == 1
+    assert len(checkpoints.meta(path)["history"]) == 1
 
 
 def test_what_a_killed_training_left_is_swept_away(tmp_path):
@@ -493,256 +471,6 @@ def test_a_loss_that_was_edited_does_not_get_the_old_model_back(tmp_path):
     trained(partial(weighted, by=2.0))
     with pytest.raises(ValueError, match="was written with loss="):
         trained(partial(weighted, by=3.0))
-
-
-# --- saved models ---------------------------------------------------------------------------------------------------
-
-
-class Odd(nn.Module):
-    """Tied weights, a whole number, a truth value, half precision, nothing at all."""
-
-    def __init__(self, fill=0.5):
-        super().__init__()
-        self.a = nn.Parameter(torch.full((3, 2), fill))
-        self.tied = self.a
-        self.register_buffer("count", torch.tensor(int(10 * fill)))
-        self.register_buffer("flag", torch.tensor([fill > 0.6, True]))
-        self.register_buffer("low", torch.tensor([fill], dtype=torch.bfloat16))
-        self.register_buffer("empty", torch.zeros(0, 4))
-        self.register_buffer("slanted", torch.full((2, 3), fill).T)
-
-
-def test_save_and_load(tmp_path):
-    path = tmp_path / "new" / "folder" / "model.safetensors"
-    written, read = Odd(0.7), Odd()
-    meta = {"nll": 88.04, "hidden": [500, 500], "name": "a « ü » 中", "none": None}
-    train.save(written, path, **meta)
-    assert train.load(read, str(path)) == meta and not read.training
-    for (name, a), b in zip(written.state_dict().items(), read.state_dict().values()):
-        assert torch.equal(a, b) and a.dtype == b.dtype, name
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        train.save(written, tmp_path / "other", nll=torch.tensor(1.0))
-    assert not (tmp_path / "other").exists()
-    train.save(written, path, nll=np.float32(1), n=np.int64(3), curve=np.arange(2.0))
-    assert train.meta(path) == {"nll": 1.0, "n": 3, "curve": [0.0, 1.0]}
-
-
-def test_a_file_builds_its_model(tmp_path):
-    """Also in float64, and global chance is left alone."""
-    path = tmp_path / "model.safetensors"
-    for model in (net(), maf(3, 2, (8,), univariate=Spline(4, reach=3.0), seed=4).double(), MADE(4, (8,)).bfloat16()):
-        train.save(model.train(), path, note="x")
-        before = torch.get_rng_state()
-        again = train.load(path)
-        assert torch.equal(torch.get_rng_state(), before)
-        assert type(again) is type(model) and same(again, model) and not again.training
-        assert {t.dtype for t in again.state_dict().values()} == {t.dtype for t in model.state_dict().values()}
-        assert train.meta(path) == {"note": "x"}
-    bits = torch.ones(5, 4)
-    assert torch.equal(again.log_prob(bits), model.eval().log_prob(bits))
-    assert train._read(path)[2]["version"] == __version__
-    with pytest.raises(ValueError, match="takes a path, or a model and a path"):
-        train.load(model)
-
-
-class Heads(nn.Module):
-    """A reader's own model: the number of heads is in no shape."""
-
-    def __init__(self, heads):
-        super().__init__()
-        self.heads, self.layer = heads, nn.Linear(4, 4)
-
-
-class Mine(MADE):
-    def __init__(self, D, *, sharpness):
-        super().__init__(D, (8,))
-        self.sharpness = sharpness
-
-
-@pytest.mark.parametrize(
-    "saved, given, told",
-    [
-        (
-            MADE(3, (4,), output=LogisticMixture(2, unit=0.0625)),
-            MADE(3, (4,), output=LogisticMixture(2)),
-            "output.unit was 0.0625, this model's is 1.0",
-        ),
-        (
-            maf(3, 1, (4,), univariate=Spline(reach=4.0)),
-            maf(3, 1, (4,), univariate=Spline(reach=8.0)),
-            "reach was 4.0, .* 8.0",
-        ),
-        (Transformer(4, 2, width=8, heads=2), Transformer(4, 2, width=8, heads=4), "heads was 2, this model's is 4"),
-        (MADE(3, (4, 4), residual=True), MADE(3, (4, 4)), "residual was True, this model's is False"),
-        (MADE(3, (4,), orders=[0, 2, 1]), MADE(3, (4,)), r"orders was \[0, 2, 1\], this model's is None"),
-        (nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.Tanh()), "1 was a torch.nn.ReLU"),
-        (Heads(2), Heads(4), "heads was 2, this model's is 4"),
-        (Mine(3, sharpness=1), Mine(3, sharpness=2), "sharpness was 1, this model's is 2"),
-        (MADE(3, (8,)), Mine(3, sharpness=2), "the model was a hybridlib.made.MADE, this is a Mine"),
-    ],
-)
-def test_file_of_a_model_of_the_same_shapes(tmp_path, saved, given, told):
-    path = tmp_path / "model.safetensors"
-    train.save(saved, path)
-    before = weights(given)
-    with pytest.raises(ValueError, match=rf"does not fit this model: .*{told}"):
-        train.load(given, path)
-    assert torch.equal(weights(given), before)
-
-
-def test_a_seed_does_not_count(tmp_path):
-    """It chose the first weights, which the file replaces."""
-    path, orders = tmp_path / "model.safetensors", random_orders(2, 4, generator=torch.Generator().manual_seed(0))
-    saved, given = (MADE(4, (8,), orders=orders, connectivity=True, seed=seed) for seed in (0, 1))
-    train.save(saved, path)
-    train.load(given, path)
-    assert same(saved, given) and torch.equal(saved.log_prob(torch.ones(1, 4)), given.log_prob(torch.ones(1, 4)))
-
-
-def test_a_model_that_only_its_author_can_build(tmp_path):
-    path = tmp_path / "model.safetensors"
-    for model, name in (Heads(2), "Heads"), (Mine(3, sharpness=1), "Mine"), (nn.Sequential(Heads(2)), "Heads"):
-        train.save(model, path)
-        with pytest.raises(ValueError, match=f"{name} is neither a class of hybridlib nor .*use load\\(model, path\\)"):
-            train.load(path)
-        assert train.load(model, path) == {}
-
-
-@pytest.mark.parametrize(
-    "name", ["os.system", "hybridlib.train.os", "hybridlib.recipes.main", "hybridlib.made.Autoregressive",
-             "torch.nn.Module", "hybridlib.../made.MADE", "subprocess.Popen", "hybridlib.made.nn", 7, None, ["made"]]
-)  # fmt: skip
-def test_nothing_else_is_built_from_a_file(tmp_path, monkeypatch, name):
-    path = tmp_path / "model.safetensors"
-    monkeypatch.setattr(train, "describe", lambda model: {"class": name, "arguments": {}})
-    train.save(net(), path)
-    with pytest.raises(ValueError, match="is neither a class of hybridlib nor"):
-        train.load(path)
-
-
-def test_arguments_that_no_model_takes(tmp_path, monkeypatch):
-    path = tmp_path / "model.safetensors"
-    for arguments in ({"D": 0}, {"E": 3}, [], None):
-        monkeypatch.setattr(
-            train, "describe", lambda model, a=arguments: {"class": "hybridlib.made.MADE", "arguments": a}
-        )
-        train.save(net(), path)
-        with pytest.raises(ValueError, match=r"cannot build its model by itself .*use load\(model, path\)"):
-            train.load(path)
-
-
-def test_weights_that_no_training_leaves(tmp_path):
-    path = tmp_path / "model.safetensors"
-
-    def refused(model, told, given=None):
-        train.save(model, path)
-        with pytest.raises(ValueError, match=told):
-            train.load(given or MADE(4, (8,), orders=[3, 1, 0, 2]), path)
-        if "float16" not in told and given is None:  # what is built takes the precision of the file
-            with pytest.raises(ValueError, match=told):
-                train.load(path)
-
-    def changed(name, value):
-        model = MADE(4, (8,), orders=[3, 1, 0, 2])
-        model.state_dict()[name].view(-1)[0] = value
-        return model
-
-    refused(changed("net.out.bias", math.nan), "holds NaN or infinite weights: net.out.bias")
-    refused(changed("net.out.bias", math.inf), "holds NaN or infinite weights: net.out.bias")
-    refused(changed("orders", 2), r"orders = \[\[2, 1, 0, 2\]\], which is no permutation")
-    refused(changed("orders", 7), r"orders = \[\[7, 1, 0, 2\]\], which is no permutation")
-    half = MADE(4, (8,), orders=[3, 1, 0, 2]).half()
-    refused(half, r"net.hidden.0.weight is torch.float16, the model's torch.float32.*model.double\(\)")
-    whole = nn.Linear(2, 2)
-    whole.weight = nn.Parameter(torch.ones(2, 2, dtype=torch.int8), requires_grad=False)
-    refused(whole, "weight is torch.int8, the model's torch.float32", nn.Linear(2, 2))
-    coupling = Coupling([True, False], nn.Linear(1, 2))
-    coupling.passing += 1
-    refused(coupling, "passing = ", Coupling([True, False], nn.Linear(1, 2)))
-    masked = nn.Linear(2, 2)
-    masked.register_buffer("mask", torch.tensor([[0.0, -math.inf], [0.0, 0.0]]))  # a buffer may be infinite
-    train.save(masked, path)
-    assert train.load(masked, path) == {}
-
-
-def test_nested_without_end(tmp_path, monkeypatch):
-    """Thousands of brackets, with a right checksum, would be too deep for Python."""
-    path, deep = tmp_path / "model.safetensors", "[" * 100_000 + "]" * 100_000
-    monkeypatch.setattr(train.json, "dumps", lambda value, **_: deep)
-    train.save(net(), path)
-    monkeypatch.undo()
-    with pytest.raises(ValueError, match="truncated, altered or not of this library"):
-        train.load(net(), path)
-    path.write_bytes(len(deep).to_bytes(8, "little") + deep.encode())
-    with pytest.raises(ValueError, match="truncated, altered or not of this library"):
-        train.meta(path)
-
-
-def test_a_file_from_before_files_said_what_they_hold(tmp_path):
-    path = tmp_path / "model.safetensors"
-    header = {"meta": json.dumps({"which": "old"}), "crc32": "0"}
-    path.write_bytes(train.safetensors.save(net().state_dict(), header))
-    with pytest.raises(ValueError, match="was written before files said which model they hold"):
-        train.load(net(), path)
-
-
-SAVING = """
-for i in range(150):
-    train.save(net(seed=i), sys.argv[1], i=i)
-"""
-
-
-def test_two_processes_that_save_to_one_path(tmp_path):
-    path = tmp_path / "model.safetensors"
-    train.save(net(), path, i=0)
-    both = [start(tmp_path, SAVING, path) for _ in range(2)]
-    while any(process.poll() is None for process in both):
-        train.load(path)  # whole at every moment
-        time.sleep(0.01)
-    told = [process.communicate(timeout=STALLED)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    assert same(train.load(path), net(seed=149))
-    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, "script.py"]
-
-
-def test_damaged_file(tmp_path):
-    """Cut anywhere or changed anywhere, also within a weight, where the format itself would not notice."""
-    path = tmp_path / "model.safetensors"
-    train.save(net(), path, note="x")
-    raw = path.read_bytes()
-    damaged = [raw[:length] for length in (0, 4, 8, 40, len(raw) // 2, len(raw) - 1)]
-    damaged += [raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1 :] for i in range(len(raw))]
-    damaged += [raw + b"more", b"\x80\x04\x95 a pickle", b"{}", b"\x02" + bytes(7) + b"{}", b"\x02" + bytes(7) + b"[]"]
-    model = net(seed=1)
-    for content in damaged:
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"model.safetensors is truncated, altered .*write it again"):
-            train.load(model, path)
-    assert same(model, net(seed=1))
-    path.write_bytes(raw)
-    assert train.load(model, path) == {"note": "x"} and same(model, net())
-
-
-@pytest.mark.parametrize(
-    "other, told",
-    [
-        (
-            lambda: net(hidden=9),
-            r"0.out_features was 8, this model's is 9; .*0.weight is \(8, 6\), the model's \(9, 6\)",
-        ),
-        (lambda: nn.Sequential(nn.Linear(6, 8)), r"3.bias \(6,\) has no place; 3.weight \(6, 8\) has no place"),
-        (lambda: nn.Sequential(*net(), nn.Linear(6, 6)), r"4.weight \(6, 6\) is missing"),
-    ],
-)
-def test_file_of_another_model(tmp_path, other, told):
-    path, model = tmp_path / "model.safetensors", other()
-    train.save(net(), path)
-    before = weights(model)
-    with pytest.raises(ValueError, match=rf"model.safetensors does not fit this model: .*{told}.* arguments it had"):
-        train.load(model, path)
-    assert torch.equal(weights(model), before)
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        train.load(model, tmp_path / "nowhere")
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import torch
 from shaken import rng, shaken
 from torch import nn
 
-from hybridlib import audit, train
+from hybridlib import audit, checkpoints
 from hybridlib.layers import mlp
 from hybridlib.made import MADE
 from hybridlib.nade import NADE
@@ -61,9 +61,9 @@ class TestBounds:
         (-model.elbo(x)).mean().backward()
         for parameter, p in model.named_parameters():
             assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), parameter
-        train.save(model, tmp_path / "vae.safetensors")
+        checkpoints.save(model, tmp_path / "vae.safetensors")
         other = shaken(MODELS[name](), seed=5)
-        train.load(other, tmp_path / "vae.safetensors")
+        checkpoints.load(other, tmp_path / "vae.safetensors")
         assert torch.equal(model.elbo(x, generator=rng(3)), other.elbo(x, generator=rng(3)))
         assert torch.equal(model.sample(9, generator=rng(4)), other.sample(9, generator=rng(4)))
         assert model.sample(0).shape == (0, D)

@@ -1,16 +1,18 @@
 // One discrete variable, dequantized with noise of width w: a mixture of Gaussians fitted to it, its cells, bound and exact value.
 
+import { frame, h, labelled, lettering, list, number, range, report, slider, svg } from "./kit.js";
+import { axis, numberRow, pointList } from "./plot.js";
+import { LOG_ROOT, logNormal, normalCdf, sum } from "./chance.js";
+
 const POINTS = 24; // of the fitting grid, a level
 const FINE = 200; // of the bound's grid, a level
 const FLOOR = 0.02; // no component gets narrower
 const ROUNDS = 200; // of EM
 const WIDEST = 5; // components
 
-const sum = (values) => values.reduce((a, b) => a + b, 0);
-
 // log q(v) of a mixture: a list of { weight, mean, scale }.
 function logDensity(mixture, v) {
-  const logs = mixture.map(({ weight, mean, scale }) => Math.log(weight) - 0.5 * ((v - mean) / scale) ** 2 - Math.log(scale) - LOG_ROOT);
+  const logs = mixture.map(({ weight, mean, scale }) => Math.log(weight / scale) + logNormal((v - mean) / scale));
   const most = Math.max(...logs);
   return most + Math.log(sum(logs.map((l) => Math.exp(l - most))));
 }
@@ -54,7 +56,7 @@ function climb(points, start) {
       scale[j] = Math.max(FLOOR, Math.sqrt(Math.max(0, rvv[j] / r[j] - mean[j] ** 2)));
     }
   }
-  const all = sum([...weight]);
+  const all = sum(weight);
   return { mixture: range(n).map((j) => ({ weight: weight[j] / all, mean: mean[j], scale: scale[j] })), likelihood };
 }
 
@@ -86,7 +88,7 @@ function fit(truth, w, components) {
 }
 
 // Cells and, in nats, the bound with its parts, the exact value and the limit that no model passes.
-function measure(truth, w, mixture) {
+function boundOf(truth, w, mixture) {
   const cells = truth.map((_, k) => sum(mixture.map(({ weight, mean, scale }) => {
     const [a, b] = [(k - mean) / scale, (k + w - mean) / scale];
     return weight * (a > 0 ? normalCdf(-a) - normalCdf(-b) : normalCdf(b) - normalCdf(a));
@@ -96,7 +98,7 @@ function measure(truth, w, mixture) {
   return { cells, density, logWidth: Math.log(w), bound: density + Math.log(w), exact: mean(cells), limit: mean(truth) };
 }
 
-export const rules = { normalCdf, logDensity, fit, measure };
+export const rules = { normalCdf, logDensity, fit, measure: boundOf };
 
 // Places in the picture, in its own units.
 const WIDTH = 360;
@@ -115,11 +117,11 @@ export default {
     const fitted = {}; // what was fitted before
     let mixture = [];
 
-    const change = (key, name, limits, step, digits) => slider(name, limits, step, digits, (v) => {
+    const change = (key, name, limits, digits) => slider(name, limits, (v) => number(v, digits), (v) => {
       now[key] = v;
       refit();
     });
-    const sliders = { width: change("width", "noise width w", [0.1, 1], 0.05, 2), components: change("components", "components", [1, WIDEST], 1, 0) };
+    const sliders = { width: change("width", "noise width w", { min: 0.1, max: 1, step: 0.05 }, 2), components: change("components", "components", { min: 1, max: WIDEST }, 0) };
     const forget = h("input", { type: "checkbox", onchange: () => {
       now.forget = forget.checked;
       draw();
@@ -128,7 +130,7 @@ export default {
     const X = (v) => LEFT + ((v + 0.3) / (K + 0.6)) * (RIGHT - LEFT);
     const top = lettering("", LEFT - 6, UPPER[0] + 4, "end");
     const curve = svg("polyline", { class: "curve" });
-    const levels = range(K).map((k) => ({
+    const levels = range(K).map(() => ({
       data: svg("rect", { class: "truth" }), cell: svg("polygon", { class: "cellular" }),
       truth: svg("rect", { class: "truth" }), model: svg("rect", { class: "modelled" }),
     }));
@@ -161,7 +163,7 @@ export default {
     };
     const draw = () => {
       const { width: w, components } = now;
-      const found = measure(truth, w, mixture);
+      const found = boundOf(truth, w, mixture);
       const claimed = now.forget ? found.density : found.bound;
       for (const [key, { show }] of Object.entries(sliders)) show(now[key]);
       for (const [key, cell] of Object.entries(cells)) cell.textContent = number(found[key], 3);
@@ -196,14 +198,12 @@ export default {
             : claimed > found.exact ? "False: this “bound” lies above the exact value. The log w is missing."
               : `Too high by ${number(-found.logWidth)} nats, and nothing here gives it away yet: make w smaller.`;
       verdict.classList.toggle("wrong", wrong);
-      model.set("state", { width: w, components, forget: now.forget, claimed, above, mixture, ...found });
-      model.save_changes();
+      report(model, { width: w, components, forget: now.forget, claimed, above, mixture, ...found });
     };
     const key = (kind, label) => h("span", {}, h("span", { class: `swatch ${kind}` }), label);
     body.append(
-      h("p", { class: "title" }, title),
       h("div", { class: "controls sliders" }, ...Object.values(sliders).map(({ node }) => node),
-        h("label", {}, h("span", {}, "leave out log w"), h("span", { class: "control" }, forget))),
+        labelled("leave out log w", forget)),
       h("div", { class: "plots" },
         h("div", {}, h("p", { class: "legend note" }, key("data", "truth, with noise above"), key("model", "density q and P(x), its area in a cell")), picture),
         h("div", {}, table, verdict)),

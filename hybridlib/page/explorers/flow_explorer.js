@@ -1,5 +1,9 @@
 // Change of variables in one dimension: two sliders bend the map z = f(x), and the density p(x) with it; its area stays one.
 
+import { clamp, drag, frame, h, labelled, lettering, number, range, report, slider, svg } from "./kit.js";
+import { axis, numberRow, pointList } from "./plot.js";
+import { logNormal } from "./chance.js";
+
 const REACH = 5; // the picture shows -REACH..REACH of x
 const HIGH = 4; // and -HIGH..HIGH of z
 const HALF = 0.25; // half of the small interval around x
@@ -9,7 +13,6 @@ const LIMITS = { scale: [0.6, 2], bend: [-0.9, 1.5], x: [-3, 3] };
 // z = f(x) = scale (x + bend tanh x) rises everywhere, since bend > -1.
 const forward = ({ scale, bend }, x) => scale * (x + bend * Math.tanh(x));
 const slope = ({ scale, bend }, x) => scale * (1 + bend / Math.cosh(x) ** 2);
-const logNormal = (z) => -0.5 * z * z - 0.5 * Math.log(2 * Math.PI);
 const normal = (z) => Math.exp(logNormal(z));
 const density = (map, x, forget) => normal(forward(map, x)) * (forget ? 1 : slope(map, x));
 
@@ -33,7 +36,7 @@ function inverse(map, z) {
 }
 
 // All numbers at one x; `forget` leaves the log-determinant out.
-function measure(map, x, forget) {
+function changeAt(map, x, forget) {
   const z = forward(map, x);
   const logBase = logNormal(z);
   const logDet = Math.log(slope(map, x));
@@ -45,7 +48,7 @@ function measure(map, x, forget) {
   };
 }
 
-export const rules = { forward, slope, density, inverse, measure };
+export const rules = { forward, slope, density, inverse, measure: changeAt };
 
 // Places in the picture, in its own units.
 const WIDTH = 360;
@@ -61,7 +64,7 @@ export default {
     const { body, stop } = frame(el, title);
     const now = { ...start, forget: false };
 
-    const change = (key, name) => slider(name, LIMITS[key], 0.05, 2, (v) => {
+    const change = (key, name) => slider(name, { min: LIMITS[key][0], max: LIMITS[key][1], step: 0.05 }, number, (v) => {
       now[key] = v;
       draw();
     });
@@ -98,14 +101,10 @@ export default {
       const box = picture.getBoundingClientRect();
       const place = ((event.clientX - box.left) / box.width) * WIDTH;
       const x = ((place - LEFT) / (RIGHT - LEFT)) * 2 * REACH - REACH;
-      now.x = Math.round(20 * Math.max(LIMITS.x[0], Math.min(LIMITS.x[1], x))) / 20;
+      now.x = Math.round(20 * clamp(x, ...LIMITS.x)) / 20;
       draw();
     };
-    picture.addEventListener("pointerdown", (event) => {
-      picture.setPointerCapture(event.pointerId);
-      follow(event);
-    });
-    picture.addEventListener("pointermove", (event) => { if (picture.hasPointerCapture(event.pointerId)) follow(event); });
+    drag(picture, follow);
 
     // The numbers.
     const cells = {};
@@ -118,7 +117,7 @@ export default {
 
     const draw = () => {
       const { scale, bend, x } = now;
-      const found = measure(now, x, now.forget);
+      const found = changeAt(now, x, now.forget);
       for (const [key, { show }] of Object.entries(sliders)) show(now[key]);
       for (const [key, cell] of Object.entries(cells)) cell.textContent = number(found[key], 3);
       cells.logDet.textContent = now.forget ? "left out" : number(found.logDet, 3);
@@ -136,17 +135,17 @@ export default {
       parts.right.setAttribute("points", now.forget ? line(all, false) : "");
       parts.fill.setAttribute("points", under(all, now.forget));
       parts.grey.setAttribute("points", under(between(x - HALF, x + HALF, 20), now.forget));
-      const clamp = (z) => Math.max(-HIGH, Math.min(HIGH, z));
+      const within = (z) => clamp(z, -HIGH, HIGH);
       const ends = [x - HALF, x + HALF];
-      const strip = between(...ends.map((v) => clamp(forward(now, v))), 30);
+      const strip = between(...ends.map((v) => within(forward(now, v))), 30);
       parts.baseGrey.setAttribute("points", `${LEFT},${Z(strip[0])} ${pointList(strip.map((z) => [B(normal(z)), Z(z)]))} ${LEFT},${Z(strip[30])}`);
       ends.forEach((v, i) => {
-        const z = clamp(forward(now, v));
+        const z = within(forward(now, v));
         const corners = [[X(v), LOWER[1]], [X(v), Z(z)], [LEFT, Z(z)]];
         parts[`guide${i + 1}`].setAttribute("points", pointList(Math.abs(forward(now, v)) <= HIGH ? corners : corners.slice(0, 2)));
       });
       parts.dot.setAttribute("cx", X(x));
-      parts.dot.setAttribute("cy", Z(clamp(found.z)));
+      parts.dot.setAttribute("cy", Z(within(found.z)));
       parts.dot.toggleAttribute("hidden", Math.abs(found.z) > HIGH);
       for (const part of [parts.lower, parts.fill]) part.classList.toggle("bad", now.forget);
       for (const key of ["logDensity", "below", "area"]) cells[key].classList.toggle("bad", now.forget);
@@ -160,14 +159,12 @@ export default {
             : "Area 1.000 by chance: the grey areas still differ, so this is the wrong density.";
       verdict.classList.toggle("wrong", now.forget && off);
       picture.setAttribute("aria-label", `Map from x to z with a = ${number(scale)}, b = ${number(bend)}; left the base density of z, below the density of x. At x = ${number(x)}, z = ${number(found.z)}.`);
-      model.set("state", { ...now, ...found });
-      model.save_changes();
+      report(model, { ...now, ...found });
     };
     body.append(
-      h("p", { class: "title" }, title),
       h("p", { class: "note advice" }, "z = f(x) = a (x + b tanh x), z is standard normal. Drag in the picture or use the sliders."),
       h("div", { class: "controls sliders" }, ...Object.values(sliders).map(({ node }) => node),
-        h("label", {}, h("span", {}, "forget the log-det term"), h("span", { class: "control" }, forget))),
+        labelled("forget the log-det term", forget)),
       h("div", { class: "plots" }, picture, h("div", {}, table, verdict)),
     );
     draw();

@@ -1,6 +1,11 @@
 // GraphAF decides on a molecule: recorded generations, and with a model in the page, generations that the reader makes.
 // The network is hybridlib.graphaf's; a test compares the two.
 
+import { button, clamp, frame, h, labelled, list, number, range, report, slider, svg } from "./kit.js";
+import { gaussian, generator, logNormal, logSoftmax, normalCdf, sum } from "./chance.js";
+import { layersOf, plus } from "./network.js";
+import { bondDistances, bondLines, bondMatrix, layout, seat, viewBox, wishes } from "./molecule.js";
+
 // Atoms and bonds after the decisions 0..k, and the free valence of each atom.
 function grown(steps, k, valence) {
   const atoms = [];
@@ -11,12 +16,6 @@ function grown(steps, k, valence) {
   }
   const free = atoms.map((code, i) => bonds.reduce((left, [a, b, order]) => left - (a === i || b === i ? order : 0), valence[code]));
   return { atoms, bonds, free };
-}
-
-function matrix(n, bonds) {
-  const rows = range(n).map(() => Array(n).fill(0));
-  for (const [i, j, order] of bonds) rows[i][j] = rows[j][i] = order;
-  return rows;
 }
 
 // The first neighbour of an atom that has come before it, or `otherwise`.
@@ -48,54 +47,51 @@ function options({ A, masked }, { free, bonds }, { i, j, first }) {
   return { fits, allowed: fits.map((fit, k) => (k ? fit || !masked : !must)) };
 }
 
-// log P(y_k is the largest) for y_k ~ N(loc_k, scale_k), by the trapezoidal rule, as hybridlib.dequantization.ArgmaxNormal.
+// log P(y_k is the largest) for y_k ~ N(loc_k, scale_k), by the trapezoidal rule, as hybridlib.argmax.ArgmaxNormal.
 function logArgmax(loc, scale, allowed, points) {
   const step = 18 / (points - 1);
   return loc.map((_, k) => (!allowed[k] ? -Infinity : Math.log(range(points).reduce((total, n) => {
     const t = n * step - 9;
     const below = loc.map((mean, j) => (j === k || !allowed[j] ? 1 : normalCdf((loc[k] + scale[k] * t - mean) / scale[j])));
-    return total + below.reduce((a, b) => a * b, step * Math.exp(-0.5 * t * t - LOG_ROOT));
+    return total + below.reduce((a, b) => a * b, step * Math.exp(logNormal(t)));
   }, 0))));
 }
 
 // The model: (what has grown, what is asked) -> log p of each outcome, and a function that samples a value for each.
-function network(data) {
+function graphaf(data) {
   const { layers, reading, spread, points, far, weights } = data;
-  const tensors = Object.fromEntries(Object.entries(weights).map(([name, packed]) => [name, unpack(packed)]));
+  const { tensors, apply, normalize } = layersOf(weights);
   const H = tensors["summary.bias"].length;
-  const none = new Float64Array(4 * H);
-  const sum = (...vectors) => Float64Array.from({ length: H }, (_, c) => vectors.reduce((total, v) => total + v[c], 0));
-  const apply = (name, x) => linear(tensors[`${name}.weight`], tensors[`${name}.bias`] ?? none, x);
   const relu = (x) => x.map((v) => Math.max(v, 0));
   const mlp = (name, x) => apply(`${name}.2`, relu(apply(`${name}.0`, relu(x))));
   const row = (name, k) => tensors[`${name}.weight`][k];
 
-  const embed = (atoms, bonds) => range(layers).reduce((h, l) => {
-    const told = h.map((x) => linear(tensors[`rgcn.layers.${l}.weight`], none, x)); // to itself, then through each kind of bond
+  const embed = (atoms, bonds) => range(layers).reduce((nodes, l) => {
+    const told = nodes.map((x) => apply(`rgcn.layers.${l}`, x)); // to itself, then through each kind of bond
     const part = (x, kind) => x.subarray(kind * H, (kind + 1) * H);
-    return h.map((x, v) => {
-      const heard = h.flatMap((_, u) => (bonds[u][v] ? [part(told[u], bonds[u][v])] : []));
-      return sum(x, relu(sum(tensors[`rgcn.biases.${l}`], part(told[v], 0), ...heard)));
+    return nodes.map((x, v) => {
+      const heard = nodes.flatMap((_, u) => (bonds[u][v] ? [part(told[u], bonds[u][v])] : []));
+      return plus(x, relu(plus(tensors[`rgcn.biases.${l}`], part(told[v], 0), ...heard)));
     });
   }, atoms.map((code) => row("rgcn.embed", code)));
 
-  const summary = (h, n, first) => {
+  const summary = (nodes, n, first) => {
     if (!n) return row("size", 0);
-    const parts = [sum(...h.slice(0, n)), sum(...h.slice(first, n)), h[first], h[n - 1]];
+    const parts = [plus(...nodes.slice(0, n)), plus(...nodes.slice(first, n)), nodes[first], nodes[n - 1]];
     const all = apply("summary", Float64Array.from(parts.flatMap((v) => [...v])));
-    const x = sum(layerNorm(tensors["norm.weight"], tensors["norm.bias"], all), row("size", n));
-    return sum(x, mlp("mix", x));
+    const x = plus(normalize("norm", all), row("size", n));
+    return plus(x, mlp("mix", x));
   };
 
   const output = ({ atoms, bonds, free }, { i, j, first }) => {
-    const graph = matrix(atoms.length, bonds);
-    const h = embed(atoms, graph);
+    const graph = bondMatrix(atoms.length, bonds);
+    const nodes = embed(atoms, graph);
     const bonded = bonds.some(([a]) => a === i);
-    const x = summary(h, bonded ? i + 1 : i, bonded ? parent(bonds, i, i) : first); // an atom counts from its first bond on
+    const x = summary(nodes, bonded ? i + 1 : i, bonded ? parent(bonds, i, i) : first); // an atom counts from its first bond on
     if (j === null) return mlp("atom_head", x);
-    const valence = (v) => Math.max(0, Math.min(6, v));
+    const valence = (v) => clamp(v, 0, 6);
     const distance = Math.min(far, bondDistances(graph)[i][j]);
-    return mlp("bond_head", sum(x, apply("new", h[i]), apply("other", h[j]), row("free_new", valence(free[i])), row("free_other", valence(free[j])),
+    return mlp("bond_head", plus(x, apply("new", nodes[i]), apply("other", nodes[j]), row("free_new", valence(free[i])), row("free_other", valence(free[j])),
       row("back", i - j), row("ahead", j - first), row("distance", distance)));
   };
 
@@ -113,43 +109,8 @@ function network(data) {
   };
 }
 
-export const rules = { grown, ask, options, network, layout };
+export const rules = { grown, ask, options, network: graphaf, layout };
 
-const LOOK = `
-.growth { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.1fr); gap: 1rem 1.4rem; align-items: center; }
-.growth svg { display: block; width: 100%; max-width: 24rem; margin: 0 auto; }
-.growth svg.yours { aspect-ratio: 3 / 2; }
-.bond.new { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3.2; }
-.bond.none { stroke: var(--blue); stroke-opacity: 1; stroke-width: 1.6; stroke-dasharray: 2 6; }
-.bond.rejected { stroke: var(--orange); stroke-opacity: 1; stroke-dasharray: 7 5; }
-.atom.asked circle { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3; }
-.atom.open circle { stroke: var(--blue); stroke-opacity: 1; stroke-width: 2; stroke-dasharray: 4 4; }
-.atom.over circle { stroke: var(--orange); stroke-opacity: 1; stroke-width: 3; stroke-dasharray: 5 3; }
-.outcomes { width: 100%; border-collapse: collapse; font-size: .875em; font-variant-numeric: tabular-nums; }
-.outcomes caption { text-align: left; color: var(--soft); font-size: .93em; padding-bottom: .3rem; }
-.outcomes th, .outcomes td { padding: .08rem .25rem; text-align: right; font-weight: 500; white-space: nowrap; }
-.outcomes thead th { font-size: .9em; color: var(--soft); }
-.outcomes th:first-child, .outcomes td.mark { text-align: left; }
-.outcomes td.wide { width: 40%; min-width: 3rem; }
-.outcomes .impossible :is(th, td) { color: var(--soft); }
-.outcomes .impossible .fill { background: var(--soft); }
-.outcomes .chosen :is(th, td) { font-weight: 700; }
-.outcomes .chosen .mark { color: var(--blue); }
-.outcomes .rejected .mark { color: var(--orange); font-weight: 700; }
-.outcomes .rejected .fill { background: var(--orange); }
-.outcomes button { width: 100%; padding: 0 .45rem; border-radius: 6px; text-align: left; font-weight: inherit; }
-.outcomes button:hover { border-color: var(--blue); }
-.outcomes .risky .mark { color: var(--orange); }
-.growth:has(button) .table { min-height: 12.4rem; }
-.costs { margin: .8rem 0 0; font-variant-numeric: tabular-nums; }
-.costs b { font-weight: 650; }
-.costs + .tell { margin-top: .3rem; }
-[aria-disabled=true] { cursor: default; opacity: .5; }
-.tell { margin: .8rem 0 0; min-height: 4.5em; }
-.tell .bad { color: var(--orange); font-weight: 600; }
-.replay { grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); }
-@container (max-width: 600px) { .growth { grid-template-columns: minmax(0, 1fr); } }
-`;
 const ORDERS = ["no bond", "single bond", "double bond", "triple bond"];
 const MARKS = { chosen: "← chosen", rejected: "✕ rejected", impossible: "impossible", risky: "invalid" };
 const WHO = { you: "You chose", model: "The model drew", record: "Recorded:" };
@@ -159,7 +120,7 @@ export default {
   render({ model, el }) {
     const { title, alt, traces, names, valence, network: net } = model.get("data");
     const { body, stop } = frame(el, title);
-    const run = net && network(net);
+    const run = net && graphaf(net);
     const OWN = traces.length; // in the menu: what the reader makes
     const now = { trace: 0, step: 0, seed: 0 };
     let random = generator(now.seed);
@@ -205,14 +166,14 @@ export default {
       if (step.j === null || !step.chosen) return before;
       const { atoms, bonds } = grown([...own, step], own.length, valence);
       const closes = bonds.filter(([i]) => i === step.i).length > 1;
-      return layout(matrix(atoms.length, bonds), before.slice(0, closes ? step.i + 1 : step.i));
+      return layout(bondMatrix(atoms.length, bonds), before.slice(0, closes ? step.i + 1 : step.i));
     };
     // Of all atoms that are drawn; one without bonds stands as if it had one to the atom that it is asked about.
     const spotsOf = (step, n, bonds) => {
       if (now.trace !== OWN) return traces[now.trace].places.length ? traces[now.trace].places : [[0, 0]];
       const spots = (step.places ?? own[own.length - 1]?.places ?? [[0, 0]]).slice(0, n);
       const [i, near] = [n - 1, step.j ?? step.first];
-      return spots.length < n ? [...spots, seat(i, near, range(i), spots, wishes(matrix(n, [...bonds, [i, near, 1]])))] : spots;
+      return spots.length < n ? [...spots, seat(i, near, range(i), spots, wishes(bondMatrix(n, [...bonds, [i, near, 1]])))] : spots;
     };
 
     const sketch = (step, { atoms, bonds, free }) => {
@@ -275,29 +236,26 @@ export default {
         !last ? "" : invalid ? h("span", { class: "bad" }, "Finished: no valid molecule.") : `Finished: ${recorded ? traces[now.trace].smiles : "every valence holds"}.`);
 
       const end = recorded || !open ? steps.length - 1 : steps.length;
-      const input = travel.node.querySelector("input");
-      input.max = end;
+      travel.input.max = end;
       travel.show(now.step);
-      travel.node.querySelector("output").textContent = `${now.step + 1}`;
-      input.setAttribute("aria-valuetext", `${now.step + 1} of ${end + 1}`);
+      travel.input.setAttribute("aria-valuetext", `${now.step + 1} of ${end + 1}`);
       back.setAttribute("aria-disabled", now.step === 0);
       next.setAttribute("aria-disabled", now.step === end);
       const state = { ...now, atoms, bonds, free };
       if (net) {
         const logs = steps.slice(0, now.step + 1).map(({ log }) => log ?? -Infinity);
-        const total = logs.reduce((a, b) => a + b, 0);
+        const total = sum(logs);
         costs.replaceChildren("Sum of log p so far: ", h("b", {}, `${number(total)} nats`), logs.length ? `, the last decision ${number(logs[logs.length - 1])}.` : ".");
         live.forEach((node) => node.setAttribute("aria-disabled", done()));
         undo.setAttribute("aria-disabled", made() === 0);
         note.textContent = `seed ${now.seed}`;
         Object.assign(state, { i: step.i, j: step.j, p: step.p, y: step.y, chosen: step.chosen, log_prob: total, finished: done() });
       }
-      model.set("state", state);
-      model.save_changes();
+      report(model, state);
     };
 
     const go = (step) => {
-      now.step = Math.max(0, Math.min(Number(travel.node.querySelector("input").max), step));
+      now.step = clamp(step, 0, Number(travel.input.max));
       draw();
     };
     const choose = (k) => {
@@ -325,8 +283,7 @@ export default {
       select.value = OWN;
       start(OWN);
     };
-    const travel = slider("decision", [0, 1], 1, 0, go);
-    const button = (text, press) => h("button", { type: "button", onclick: press }, text);
+    const travel = slider("decision", { min: 0, max: 1 }, (step) => `${step + 1}`, go);
     const back = button("back", () => go(now.step - 1));
     const next = button("next", () => go(now.step + 1));
     const live = [button("draw next", draws(1)), button("draw to the end", draws(Infinity))];
@@ -343,10 +300,8 @@ export default {
       ? "The largest sampled value wins. Choose an outcome yourself, or let the model draw: from the start, or from any step of a recorded generation."
       : "Every decision is shown with the probability of each outcome and the value that was sampled for it; the largest sampled value wins; if it is impossible, it is rejected.";
     body.append(
-      h("style", {}, LOOK),
-      h("p", { class: "title" }, title),
       h("p", { class: "note advice" }, advice),
-      h("div", { class: "controls replay" }, h("label", {}, h("span", {}, "generation"), h("span", { class: "control" }, select)), travel.node),
+      h("div", { class: "controls replay" }, labelled("generation", select), travel.node),
       h("div", { class: "presets" }, back, next, ...(net ? [...live, undo, button("start anew", anew), note] : [])),
       h("div", { class: "growth" }, picture, h("div", { class: "table" }, table)),
       ...(net ? [costs] : []),

@@ -1,5 +1,9 @@
 // A latent space of two dimensions: move z, see the picture that the decoder makes of it.
 
+import { ARROWS, button, clamp, drag, frame, h, lettering, number, range, report, svg } from "./kit.js";
+import { gaussian, generator } from "./chance.js";
+import { layersOf } from "./network.js";
+
 const ACTIVATIONS = {
   ReLU: (x) => Math.max(0, x),
   Tanh: Math.tanh,
@@ -8,18 +12,18 @@ const ACTIVATIONS = {
 };
 
 // z -> the probabilities of the pixels.
-function network({ layers, activation, weights }) {
-  const parts = range(layers).map((l) => [unpack(weights[`${2 * l}.weight`]), unpack(weights[`${2 * l}.bias`])]);
+function decoder({ layers, activation, weights }) {
+  const { apply } = layersOf(weights);
   return (z) => {
-    const logits = parts.reduce((x, [rows, bias], l) => {
-      const y = linear(rows, bias, x);
+    const logits = range(layers).reduce((x, l) => {
+      const y = apply(2 * l, x);
       return l < layers - 1 ? y.map(ACTIVATIONS[activation]) : y;
     }, z);
     return Array.from(logits, (v) => 1 / (1 + Math.exp(-v)));
   };
 }
 
-export const rules = { network };
+export const rules = { network: decoder };
 
 const SIZE = 300; // of the map, in its own units
 const MARGIN = 18;
@@ -32,19 +36,18 @@ export default {
     const data = model.get("data");
     const { title, shape, reach, points, labels, kinds } = data;
     const { body, stop } = frame(el, title);
-    const decode = network(data);
+    const decode = decoder(data);
     const random = generator(0);
     const [height, width] = shape;
     let z = [...data.start];
     let walk = null; // from, to, how far, and the next frame's number
 
-    const clamp = (v) => Math.max(-reach, Math.min(reach, v));
+    const within = (v) => clamp(v, -reach, reach);
     const place = ([a, b]) => [SIZE / 2 + (a / reach) * (SIZE / 2 - MARGIN), SIZE / 2 - (b / reach) * (SIZE / 2 - MARGIN)];
     const radius = (r) => (r / reach) * (SIZE / 2 - MARGIN);
-    const prior = () => [clamp(gaussian(random)), clamp(gaussian(random))];
+    const prior = () => [within(gaussian(random)), within(gaussian(random))];
 
     // The map.
-    const text = (label, x, y) => svg("text", { class: "head", x, y, "text-anchor": "middle" }, String(label));
     const [left, bottom] = place([-reach, -reach]);
     const box = { x: left, y: SIZE - bottom, width: bottom - left, height: bottom - left };
     const rings = range(2, 1).filter((r) => r <= reach).map((r) => svg("circle", { class: "ring", cx: SIZE / 2, cy: SIZE / 2, r: radius(r) }));
@@ -61,7 +64,7 @@ export default {
       "aria-label": "latent point z; arrow keys move it, with Shift in bigger steps", "aria-valuemin": -reach, "aria-valuemax": reach,
     },
     svg("rect", { class: "edge", ...box }), ...codes, ...rings, path, cursor,
-    text(`−${reach}`, left, SIZE - 4), text("z₁", SIZE / 2, SIZE - 4), text(reach, bottom, SIZE - 4), text("z₂", 8, SIZE / 2));
+    lettering(`−${reach}`, left, SIZE - 4), lettering("z₁", SIZE / 2, SIZE - 4), lettering(reach, bottom, SIZE - 4), lettering("z₂", 8, SIZE / 2));
 
     // The picture.
     const canvas = h("canvas", { class: "decoded", width, height, role: "img" });
@@ -84,18 +87,17 @@ export default {
       map.setAttribute("aria-valuetext", said);
       const light = p.filter((v) => v > 0.5).length;
       canvas.setAttribute("aria-label", `decoded picture at ${said}: ${light} of ${p.length} pixels are rather white`);
-      model.set("state", { z: [...z], probabilities: p, walking: Boolean(walk) });
-      model.save_changes();
+      report(model, { z: [...z], probabilities: p, walking: Boolean(walk) });
     };
     const go = (next) => {
       halt();
-      z = next.map(clamp);
+      z = next.map(within);
       draw();
     };
 
     // A walk to a random point of the prior.
     const still = matchMedia("(prefers-reduced-motion: reduce)");
-    const walker = h("button", { type: "button", onclick: () => {
+    const walker = button("", () => {
       if (walk && !still.matches) go(z);
       else {
         walk ??= { from: z, to: prior(), done: 0 };
@@ -103,7 +105,7 @@ export default {
         else walk.frame = requestAnimationFrame(tick);
       }
       rename();
-    } });
+    });
     const rename = () => { walker.textContent = still.matches ? "Walk, one step" : walk ? "Stop" : "Walk"; };
     const halt = () => {
       if (walk) cancelAnimationFrame(walk.frame);
@@ -126,35 +128,30 @@ export default {
     still.addEventListener("change", halt);
 
     map.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-      if (!by) return;
+      const way = ARROWS[event.key];
+      if (!way) return;
       event.preventDefault();
       const step = (event.shiftKey ? 10 : 1) * (reach / 60);
-      go(z.map((v, i) => v + step * by[i]));
+      go([z[0] + step * way[0], z[1] - step * way[1]]);
     });
     const follow = (event) => {
       const { left: x, bottom: y, width: size } = map.getBoundingClientRect();
       const at = [event.clientX - x, y - event.clientY].map((v) => ((v / size) * SIZE - SIZE / 2) / radius(1));
       go(at);
     };
-    map.addEventListener("pointerdown", (event) => {
-      map.setPointerCapture(event.pointerId);
-      follow(event);
-    });
-    map.addEventListener("pointermove", (event) => { if (map.hasPointerCapture(event.pointerId)) follow(event); });
+    drag(map, follow);
 
     const key = [["", "Ring: radius 1 of the prior", "Rings: radius 1 and 2 of the prior"][rings.length]].filter(Boolean);
     if (points.length) key.push(`${kinds.length ? "characters" : "dots"}: codes of ${inside.length} examples`);
     if (inside.length < points.length) key.push(`${points.length - inside.length} more lie outside`);
     body.append(
-      h("p", { class: "title" }, title),
       h("div", { class: "latents" },
         h("div", {}, map, h("p", { class: "note" }, key.length ? `${key.join("; ")}.` : "")),
         h("div", { class: "result" }, canvas, where, h("div", { class: "presets" },
-          h("button", { type: "button", onclick: () => {
+          button("At random from the prior", () => {
             go(prior());
             words.textContent = `Drawn from the prior: ${where.textContent}.`;
-          } }, "At random from the prior"), walker))),
+          }), walker))),
       words,
     );
     rename();

@@ -1,13 +1,14 @@
 // Eight states of three coins: move the model's probabilities q and watch NLL = H(p) + KL(p || q).
 
+import { button, frame, h, range, report } from "./kit.js";
+import { sum } from "./chance.js";
+
 const STATES = range(8).map((i) => i.toString(2).padStart(3, "0"));
 const TOP = 0.6; // largest probability on the scale
 const LOW = 0.002; // no state may get zero: its NLL would be infinite
 
-const sum = (values) => values.reduce((a, b) => a + b, 0);
-
 // Entropy, divergence and their sum, in nats.
-function measure(p, q) {
+function likelihoods(p, q) {
   const entropy = -sum(p.map((v) => (v > 0 ? v * Math.log(v) : 0)));
   const nll = -sum(p.map((v, i) => v * Math.log(q[i])));
   return { entropy, kl: nll - entropy, nll };
@@ -24,10 +25,10 @@ function move(q, i, value) {
 // The best model of three independent coins: the product of p's own coins.
 function independent(p) {
   const heads = range(3).map((c) => sum(p.filter((_, i) => STATES[i][c] === "1")));
-  return STATES.map((state) => Math.max(LOW, heads.reduce((v, h, c) => v * (state[c] === "1" ? h : 1 - h), 1)));
+  return STATES.map((state) => Math.max(LOW, heads.reduce((v, p1, c) => v * (state[c] === "1" ? p1 : 1 - p1), 1)));
 }
 
-export const rules = { measure, move, independent };
+export const rules = { measure: likelihoods, move, independent };
 
 export default {
   render({ model, el }) {
@@ -36,17 +37,17 @@ export default {
     let q = [...start];
     const percent = (v) => `${(100 * v).toFixed(1)} %`;
     const rows = STATES.map((state, i) => {
-      const slider = h("input", {
+      const bar = h("input", {
         type: "range", class: "bar", min: LOW, max: TOP, step: 0.002, "aria-label": `model's probability of ${state}`,
         oninput: () => {
-          q = move(q, i, Number(slider.value));
+          q = move(q, i, Number(bar.value));
           draw();
         },
       });
       const value = h("span", { class: "number" });
       const data = h("span", { class: "data", "aria-hidden": "true" }, h("span", { style: `width: ${Math.min(1, p[i] / TOP) * 100}%` }));
-      return { slider, value, node: h("div", { class: "state" },
-        h("span", { class: "name" }, state), h("span", { class: "pair" }, data, slider),
+      return { bar, value, node: h("div", { class: "state" },
+        h("span", { class: "name" }, state), h("span", { class: "pair" }, data, bar),
         h("span", { class: "numbers" }, h("span", { class: "number soft" }, percent(p[i])), value)) };
     });
     const entropyBar = h("span", { class: "part entropy" }, h("span", {}, "H(p)"));
@@ -57,11 +58,11 @@ export default {
     const words = h("p", { class: "hidden", "aria-live": "polite" });
 
     const draw = () => {
-      const now = measure(p, q);
-      rows.forEach(({ slider, value }, i) => {
-        slider.value = q[i];
-        slider.style.setProperty("--at", Math.min(1, (q[i] - LOW) / (TOP - LOW)));
-        slider.setAttribute("aria-valuetext", `${percent(q[i])}, data ${percent(p[i])}`);
+      const now = likelihoods(p, q);
+      rows.forEach(({ bar, value }, i) => {
+        bar.value = q[i];
+        bar.style.setProperty("--at", Math.min(1, (q[i] - LOW) / (TOP - LOW)));
+        bar.setAttribute("aria-valuetext", `${percent(q[i])}, data ${percent(p[i])}`);
         value.textContent = percent(q[i]);
       });
       const longest = Math.max(4, now.nll);
@@ -72,17 +73,15 @@ export default {
         numbers[key][1].textContent = Math.max(0, now[key] / Math.LN2).toFixed(3);
       }
       words.textContent = `NLL ${now.nll.toFixed(2)} nats, of which ${Math.max(0, now.kl).toFixed(2)} are the model's fault.`;
-      model.set("state", { q: [...q], ...now });
-      model.save_changes();
+      report(model, { q: [...q], ...now });
     };
-    const preset = (text, make) => h("button", { type: "button", onclick: () => {
+    const preset = (text, make) => button(text, () => {
       q = make();
       const total = sum(q);
       q = q.map((v) => v / total);
       draw();
-    } }, text);
+    });
     body.append(
-      h("p", { class: "title" }, title),
       h("p", { class: "note advice" }, "Drag a blue bar, or use the arrow keys; the others fill up to one."),
       h("div", { class: "state heads" }, h("span", {}, "state"), h("span", { class: "legend" },
         h("span", {}, h("span", { class: "swatch data" }), "data p"), h("span", {}, h("span", { class: "swatch model" }), "model q")),

@@ -1,18 +1,14 @@
 // MADE's masks, drawn. The rules are hybridlib.made's; a test compares the two for many settings.
 
+import { ARROWS, clamp, frame, h, labelled, list, range, report, slider, svg } from "./kit.js";
+import { generator, shuffled } from "./chance.js";
+
 // order[t] is the variable generated at step t.
 function orderOf({ D, order, seed }) {
   if (Array.isArray(order)) return order;
   const natural = range(D);
   if (order === "reversed") return natural.reverse();
-  if (order === "random") {
-    const random = generator(seed);
-    for (let i = D - 1; i > 0; i--) {
-      const j = Math.floor(random() * (i + 1));
-      [natural[i], natural[j]] = [natural[j], natural[i]];
-    }
-  }
-  return natural;
+  return order === "random" ? shuffled(natural, generator(seed)) : natural;
 }
 
 // Degrees of all layers, inputs first, outputs last: an input's degree is its step in the order, from 1.
@@ -22,12 +18,12 @@ function degreesOf(settings) {
   const inputs = range(D).map((d) => order.indexOf(d) + 1);
   const random = generator(seed + 1);
   const layers = [inputs];
-  for (const h of hidden) {
+  for (const units of hidden) {
     const low = Math.min(...layers[layers.length - 1]);
-    layers.push(range(h).map((k) => {
+    layers.push(range(units).map((k) => {
       if (degrees === "random") return low + Math.floor(random() * (D - low));
       if (degrees === "sequential") return (k % (D - 1)) + 1;
-      return Math.ceil(((k + 1) * (D - 1)) / h);
+      return Math.ceil(((k + 1) * (D - 1)) / units);
     }));
   }
   return [...layers, inputs];
@@ -217,7 +213,7 @@ function orderChips(reorder) {
   let dragged = null;
   const move = (d, to, focus) => {
     const next = order.filter((v) => v !== d);
-    next.splice(Math.max(0, Math.min(to, order.length - 1)), 0, d);
+    next.splice(clamp(to, 0, order.length - 1), 0, d);
     if (next.every((v, t) => v === order[t])) return;
     reorder(next);
     if (focus) box.querySelector(`[data-variable="${d}"]`).focus();
@@ -239,10 +235,10 @@ function orderChips(reorder) {
   for (const type of ["pointerup", "pointercancel"]) box.addEventListener(type, () => { dragged = null; });
   box.addEventListener("keydown", (event) => {
     const d = Number(event.target.dataset?.variable);
-    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    if (!by || Number.isNaN(d)) return;
+    const way = ARROWS[event.key];
+    if (!way || Number.isNaN(d)) return;
     event.preventDefault();
-    move(d, order.indexOf(d) + by, true);
+    move(d, order.indexOf(d) + way[0] + way[1], true);
   });
   const draw = (next) => {
     order = next;
@@ -322,14 +318,13 @@ export default {
         if (input.type === "checkbox") input.checked = settings[key];
         else if (key in settings) input.value = Array.isArray(settings[key]) ? "own" : settings[key];
       }
-      controls.first.value = settings.hidden[0];
-      controls.second.value = settings.hidden[1] ?? second;
+      sizes.D.show(settings.D);
+      sizes.first.show(settings.hidden[0]);
+      sizes.second.show(settings.hidden[1] ?? second);
+      sizes.second.node.hidden = settings.hidden.length === 1;
       controls.layers.value = settings.hidden.length;
-      controls.second.closest("label").hidden = settings.hidden.length === 1;
       controls.seed.disabled = settings.order !== "random" && settings.degrees !== "random";
-      for (const input of [controls.D, controls.first, controls.second]) input.nextSibling.textContent = input.value;
-      model.set("state", { ...settings, order: [...order], dependencies: seen.map((row) => row.map(Number)) });
-      model.save_changes();
+      report(model, { ...settings, order: [...order], dependencies: seen.map((row) => row.map(Number)) });
     };
 
     const change = (update) => {
@@ -337,22 +332,20 @@ export default {
       draw();
     };
     const chips = orderChips((next) => change(() => { settings.order = next; }));
-    const labelled = (text, control, ...rest) => {
-      control.setAttribute("aria-label", text); // the name alone, without the options and the value
-      return h("label", {}, h("span", {}, text), h("span", { class: "control" }, control, ...rest));
-    };
-    const slider = (min, max, set) => h("input", { type: "range", min, max, oninput: (e) => change(() => set(Number(e.target.value))) });
-    const choice = (options, set) => h("select", { onchange: (e) => change(() => set(e.target.value)) },
-      Object.entries(options).map(([value, text]) => h("option", { value }, text)));
-    const controls = {
-      D: slider(2, 8, (D) => {
+    const size = (label, min, max, set) => slider(label, { min, max }, String, (n) => change(() => set(n)));
+    const sizes = {
+      D: size("Inputs", 2, 8, (D) => {
         settings.D = D;
         if (Array.isArray(settings.order)) settings.order = "natural";
       }),
-      first: slider(1, 12, (n) => { settings.hidden[0] = n; }),
-      second: slider(1, 12, (n) => { settings.hidden[1] = n; }),
+      first: size("Units", 1, 12, (n) => { settings.hidden[0] = n; }),
+      second: size("Units, layer 2", 1, 12, (n) => { settings.hidden[1] = n; }),
+    };
+    const choice = (options, set) => h("select", { onchange: (e) => change(() => set(e.target.value)) },
+      Object.entries(options).map(([value, text]) => h("option", { value }, text)));
+    const controls = {
       layers: choice({ 1: "one", 2: "two" }, (n) => {
-        settings.hidden = n === "1" ? [settings.hidden[0]] : [settings.hidden[0], Number(controls.second.value)];
+        settings.hidden = n === "1" ? [settings.hidden[0]] : [settings.hidden[0], Number(sizes.second.input.value)];
       }),
       order: choice({ natural: "natural", reversed: "reversed", random: "random", own: "your own" }, (o) => {
         settings.order = o === "own" ? [...order] : o;
@@ -361,16 +354,15 @@ export default {
       masks: choice({ made: "MADE", inclusive: "≥ at the output", article: "the article’s mask" }, (m) => { settings.masks = m; }),
       direct: h("input", { type: "checkbox", onchange: (e) => change(() => { settings.direct = e.target.checked; }) }),
       seed: h("input", { type: "number", min: 0, max: 9999, oninput: (e) => change(() => {
-        settings.seed = Math.max(0, Math.min(9999, Math.floor(Number(e.target.value) || 0)));
+        settings.seed = clamp(Math.floor(Number(e.target.value) || 0), 0, 9999);
       }) }),
     };
     const key = (kind) => h("li", { class: kind }, sign(kind), CELLS[kind]);
     body.append(
-      h("p", { class: "title" }, title),
       h("div", { class: "controls" },
         labelled("Masks", controls.masks), labelled("Order", controls.order), labelled("Degrees", controls.degrees),
-        labelled("Inputs", controls.D, h("output", {})), labelled("Hidden layers", controls.layers),
-        labelled("Units", controls.first, h("output", {})), labelled("Units, layer 2", controls.second, h("output", {})),
+        sizes.D.node, labelled("Hidden layers", controls.layers),
+        sizes.first.node, sizes.second.node,
         labelled("Direct connections", controls.direct), labelled("Seed", controls.seed)),
       h("div", { class: "order" }, h("span", { class: "label" }, "Generated first to last"), chips.box),
       summary,
@@ -380,25 +372,25 @@ export default {
 
     // Arrow keys walk from unit to unit; the number of a unit's neighbour is kept in proportion between layers.
     drawing.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      const way = ARROWS[event.key];
       const [layer, unit] = event.target.dataset?.unit?.split(":").map(Number) ?? [];
-      if (!by || unit === undefined) return;
+      if (!way || unit === undefined) return;
       event.preventDefault();
-      const to = Math.max(0, Math.min(net.layers.length, layer + by[0]));
-      const [from, size] = [net.degrees[layer].length, net.degrees[to].length];
-      const near = to === layer ? unit + by[1] : Math.round(((unit + 0.5) * size) / from - 0.5);
-      drawing.querySelector(`[data-unit="${to}:${Math.max(0, Math.min(size - 1, near))}"]`).focus();
+      const to = clamp(layer + way[0], 0, net.layers.length);
+      const [from, units] = [net.degrees[layer].length, net.degrees[to].length];
+      const near = to === layer ? unit + way[1] : Math.round(((unit + 0.5) * units) / from - 0.5);
+      drawing.querySelector(`[data-unit="${to}:${clamp(near, 0, units - 1)}"]`).focus();
     });
 
-    const sizes = new ResizeObserver(([entry]) => {
+    const resized = new ResizeObserver(([entry]) => {
       const now = Math.round(Math.min(entry.contentRect.width, 620));
       if (now === width || now < 100) return;
       width = now;
       draw();
     });
-    sizes.observe(drawing);
+    resized.observe(drawing);
     return () => {
-      sizes.disconnect();
+      resized.disconnect();
       stop();
     };
   },

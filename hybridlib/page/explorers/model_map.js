@@ -1,5 +1,7 @@
 // Map of the models: boxes at fixed places, lines from parents to children, and a text for the box that is selected.
 
+import { ARROWS, frame, h, report, svg } from "./kit.js";
+
 const FAMILIES = { ar: "autoregressive", ae: "autoencoder", hybrid: "hybrid", flow: "flow", other: "other" };
 
 export default {
@@ -57,13 +59,12 @@ export default {
         node.href && onSite ? h("p", {}, h("a", { href: node.href }, `Read ${place}`)) : node.chapter ? h("p", { class: "note" }, node.chapter) : "",
       );
       light(id);
-      model.set("state", { chosen });
-      model.save_changes();
+      report(model, { chosen });
     };
 
     // Arrow keys go to the nearest box in that direction.
     map.addEventListener("keydown", (event) => {
-      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      const way = ARROWS[event.key];
       if (!way) return;
       event.preventDefault();
       const here = byId[chosen];
@@ -78,7 +79,7 @@ export default {
 
     const legend = h("ul", { class: "families" }, [...new Set(nodes.map((node) => node.family ?? "other"))].map((family) =>
       h("li", {}, h("span", { class: `box swatch ${family}`, "aria-hidden": "true" }), FAMILIES[family])));
-    body.append(h("p", { class: "title" }, title), legend, map, text);
+    body.append(legend, map, text);
 
     const place = () => {
       const { width, height } = map.getBoundingClientRect();

@@ -1,17 +1,13 @@
-// One molecule, many orders of its atoms: drawing, matrix of bond orders, parents. The rules are hybridlib.molecules';
+// One molecule, many orders of its atoms: drawing, matrix of bond orders, parents. The rules are hybridlib.graphs';
 // a test compares the two. Molecules of the menu come in the canonical order, what is typed comes in the order of the
 // text; order[t] is the number that the atom at place t has there.
 
-const permuted = (matrix, order) => order.map((i) => order.map((j) => matrix[i][j]));
+import { ARROWS, button, frame, h, list, range, report, svg } from "./kit.js";
+import { generator, shuffled, sum } from "./chance.js";
+import { bondLines, layout, viewBox } from "./molecule.js";
+import { SmilesError, readSmiles } from "./smiles.js";
 
-function shuffled(items, random) {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [result[i], result[j]] = [result[j], result[i]];
-  }
-  return result;
-}
+const permuted = (matrix, order) => order.map((i) => order.map((j) => matrix[i][j]));
 
 // A random breadth-first order: any atom first, then the new neighbours of each atom, shuffled.
 function bfsOrder(bonds, random) {
@@ -24,53 +20,15 @@ function bfsOrder(bonds, random) {
 }
 
 // What depends on the order: first earlier neighbours (-1: none), is it breadth-first, the longest bond in places.
-function measure(bonds) {
+function orderFacts(bonds) {
   const parents = bonds.map((row, t) => row.slice(0, t).findIndex((v) => v > 0));
   const breadthFirst = parents.every((p, t) => t === 0 || (p >= 0 && p >= parents[t - 1]));
   const bandwidth = Math.max(0, ...bonds.flatMap((row, i) => row.map((v, j) => (v ? Math.abs(i - j) : 0))));
   return { parents, breadthFirst, bandwidth };
 }
 
-export const rules = { permuted, shuffled, bfsOrder, measure, readSmiles };
+export const rules = { permuted, shuffled, bfsOrder, measure: orderFacts, readSmiles };
 
-const LOOK = `
-.choose { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: .5rem 1.1rem; }
-.choose input { width: 100%; min-width: 0; padding: .3rem .5rem; border: 1px solid var(--line); border-radius: 8px; background: var(--page); }
-.choose input[aria-invalid] { border-color: var(--orange); }
-.problem { margin: 0; grid-column: 1 / -1; font-size: .875em; color: var(--orange); overflow-wrap: anywhere; }
-.chem { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.25fr); gap: 1rem 1.4rem; align-items: center; }
-.chem svg { display: block; width: 100%; max-width: 26rem; margin: 0 auto; }
-.chem.large { grid-template-columns: minmax(0, 1fr); }
-.chem.large svg { max-width: max(20rem, var(--width)); }
-.bond.tree { stroke: var(--blue); stroke-opacity: 1; stroke-width: 3; }
-.bond.ring { stroke-dasharray: 6 4; }
-.atom { cursor: pointer; }
-.atom.here circle { fill: var(--blue); stroke: var(--blue); }
-.atom.here text { fill: var(--page); }
-.atom:focus-visible { outline: none; }
-.atom:focus-visible circle { outline: 2.5px solid var(--blue); outline-offset: 3px; border-radius: 50%; }
-.bonds { overflow-x: auto; min-width: 0; padding: 2px; }
-.bonds .matrix { margin: 0 auto; font-variant-numeric: tabular-nums; }
-.bonds .matrix caption { text-align: left; }
-.bonds .matrix th { font-style: normal; padding: 0 .2rem; text-align: center; }
-.bonds .matrix thead .fact { font-size: .9em; color: var(--soft); }
-.bonds .matrix tbody td { width: 21px; min-width: 21px; height: 23px; }
-.bonds .matrix tbody td.fact { border-color: transparent; padding: 0 .2rem; }
-.bonds .matrix td.open { background: color-mix(in srgb, currentColor 12%, transparent); }
-.bonds .matrix td.bond { font-weight: 750; }
-.bonds .matrix td.parent { color: var(--blue); outline: 2px solid var(--blue); outline-offset: -3px; }
-.bonds .matrix td.wrong { color: var(--orange); font-weight: 700; }
-.bonds .matrix td.column { background: var(--blue-wash); }
-.bonds .matrix th.here { color: var(--blue); font-weight: 700; }
-.same { margin: .9rem 0 0; font-size: .9375em; overflow-wrap: anywhere; }
-.tell { margin: .6rem 0 0; min-height: 3em; font-size: .9375em; }
-@container (max-width: 600px) { .chem, .choose { grid-template-columns: minmax(0, 1fr); } }
-@container (max-width: 420px) {
-  .bonds .matrix { font-size: .76em; }
-  .bonds .matrix tbody td { width: 16px; min-width: 16px; }
-  .bonds .matrix th, .bonds .matrix tbody td.fact { padding: 0 .1rem; }
-}
-`;
 const KINDS = ["no", "single", "double", "triple"];
 const BESIDE = 9; // the largest molecule whose matrix has room beside the drawing
 const PAUSE = 700; // milliseconds without a key: until then a text that cannot be read is taken as unfinished
@@ -106,14 +64,14 @@ export default {
       }
       if (focus) atoms[place].focus();
       tell.textContent = describe(place);
-      report();
+      inform();
     };
 
     const current = () => {
       const { names, codes, free, bonds, places } = molecule;
       const pick = (values) => now.order.map((i) => values[i]);
       const matrix = permuted(bonds, now.order);
-      return { names: pick(names), codes: pick(codes), free: pick(free), places: pick(places), bonds: matrix, ...measure(matrix) };
+      return { names: pick(names), codes: pick(codes), free: pick(free), places: pick(places), bonds: matrix, ...orderFacts(matrix) };
     };
 
     const describe = (t) => {
@@ -124,10 +82,9 @@ export default {
       return `Atom ${t + 1}, ${names[t]}, free valence ${free[t]}; ${bonded}; ${parent}.`;
     };
 
-    const report = () => {
+    const inform = () => {
       const { parents, breadthFirst, bandwidth, bonds, codes } = current();
-      model.set("state", { smiles: molecule.smiles, ...now, parents, breadthFirst, bandwidth, bonds, codes });
-      model.save_changes();
+      report(model, { smiles: molecule.smiles, ...now, parents, breadthFirst, bandwidth, bonds, codes });
     };
 
     const draw = () => {
@@ -146,8 +103,8 @@ export default {
         class: "atom", role: "button", tabindex: -1, "aria-label": describe(t),
         onpointerenter: () => choose(t), onfocus: () => choose(t), onclick: () => choose(t, true),
         onkeydown: (event) => {
-          const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-          const to = event.key === "Home" ? 0 : event.key === "End" ? n - 1 : step ? (t + step + n) % n : null;
+          const way = ARROWS[event.key];
+          const to = event.key === "Home" ? 0 : event.key === "End" ? n - 1 : way ? (t + way[0] + way[1] + n) % n : null;
           if (to === null) return;
           event.preventDefault();
           choose(to, true);
@@ -183,7 +140,7 @@ export default {
         : h("span", { class: "bad" }, `${name}: not breadth-first (see !), bandwidth ${bandwidth}.`),
       breadthFirst && cells.length ? ` ${open} of ${plural(cells.length, "pair")} can hold a bond.` : "");
       const count = cells.filter(([i, j]) => bonds[i][j]).length;
-      same.textContent = `The same in every order: the molecule (${molecule.smiles}), ${plural(count, "bond")}, free valences that sum to ${free.reduce((a, b) => a + b, 0)}.`;
+      same.textContent = `The same in every order: the molecule (${molecule.smiles}), ${plural(count, "bond")}, free valences that sum to ${sum(free)}.`;
       choose(Math.min(now.here, n - 1));
     };
 
@@ -193,7 +150,7 @@ export default {
       draw();
     };
     const asGiven = () => reorder(given.textContent, range(molecule.codes.length));
-    const given = h("button", { type: "button", onclick: asGiven });
+    const given = button("", asGiven);
     const show = (chosen, name) => {
       molecule = chosen;
       given.textContent = name;
@@ -236,17 +193,15 @@ export default {
     };
     const select = h("select", { onchange: () => pick(select.value) },
       h("option", { value: "", hidden: true }, "your own"), ...molecules.map(({ smiles }, i) => h("option", { value: i }, smiles)));
-    const button = (text, order) => h("button", { type: "button", onclick: () => reorder(text, order(generator(++now.seed))) }, text);
+    const atRandom = (text, order) => button(text, () => reorder(text, order(generator(++now.seed))));
 
     body.append(
-      h("style", {}, LOOK),
-      h("p", { class: "title" }, title),
       h("p", { class: "note advice" }, "Blue: the bond of each atom to its parent, its first neighbour that came earlier; dashed: the other bonds. Point at an atom to see its row and column."),
       h("div", { class: "choose" }, h("label", {}, h("span", {}, "molecule"), select),
         h("label", {}, h("span", {}, "or type SMILES"), field), problem),
       h("div", { class: "presets" }, given,
-        button("random breadth-first order", (random) => bfsOrder(molecule.bonds, random)),
-        button("random permutation", (random) => shuffled(range(molecule.codes.length), random))),
+        atRandom("random breadth-first order", (random) => bfsOrder(molecule.bonds, random)),
+        atRandom("random permutation", (random) => shuffled(range(molecule.codes.length), random))),
       chem, tell, verdict, same,
     );
     pick(0);

@@ -1,6 +1,8 @@
 // Self-check: each option is a button; pressing it explains why it is right or wrong.
 
-function question({ question, options }, answered) {
+import { frame, h, report } from "./kit.js";
+
+function fieldset({ question, options }, answered) {
   const why = h("div", { class: "why", "aria-live": "polite" });
   const buttons = options.map((option) => {
     const mark = h("span", { class: "mark", "aria-hidden": "true" }, "○");
@@ -34,18 +36,16 @@ export default {
     const { body, stop } = frame(el, title);
     const first = questions.map(() => null); // what each question's first answer was
     const score = h("p", { class: "score", role: "status" });
-    const sum = () => {
+    const count = () => {
       const done = first.filter((answer) => answer !== null).length;
       const right = first.filter((answer) => answer).length;
       score.textContent = done ? `${done} of ${questions.length} answered, ${right} right at the first try.` : "";
-      model.set("state", { first: [...first] });
-      model.save_changes();
+      report(model, { first: [...first] });
     };
     body.append(
-      h("p", { class: "title" }, title),
-      ...questions.map((item, i) => question(item, (correct) => {
+      ...questions.map((item, i) => fieldset(item, (correct) => {
         first[i] ??= correct;
-        sum();
+        count();
       })),
       score,
     );

@@ -1,22 +1,16 @@
 // A Transformer, step by step: the distribution of the next symbol, the reader's choice, and what it costs in nats.
 // The network is hybridlib.transformer's; a test compares the two.
 
+import { button, frame, h, labelled, list, number, range, report, slider, svg } from "./kit.js";
+import { generator, logSoftmax, softmax, sum } from "./chance.js";
+import { layersOf, plus } from "./network.js";
+
 const dot = (a, b) => a.reduce((total, value, i) => total + value * b[i], 0);
-const plus = (a, b) => a.map((value, i) => value + b[i]);
 const gelu = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 
-function softmax(values) {
-  const top = Math.max(...values);
-  const exps = Array.from(values, (v) => Math.exp(v - top));
-  const total = exps.reduce((a, b) => a + b, 0);
-  return exps.map((v) => v / total);
-}
-
 // (t, symbol before) -> logits of step t. Keys and values of earlier steps are kept; a repeated step t replaces the old one.
-function network({ K, heads, layers, weights }) {
-  const tensors = Object.fromEntries(Object.entries(weights).map(([name, packed]) => [name, unpack(packed)]));
-  const apply = (name, x) => linear(tensors[`${name}.weight`], tensors[`${name}.bias`], x);
-  const normalize = (name, x) => layerNorm(tensors[`${name}.weight`], tensors[`${name}.bias`], x);
+function transformer({ K, heads, layers, weights }) {
+  const { tensors, apply, normalize } = layersOf(weights);
   const kept = range(layers).map(() => ({ keys: [], values: [] }));
 
   const attend = (l, t, x) => {
@@ -34,7 +28,7 @@ function network({ K, heads, layers, weights }) {
   };
 
   return (t, before) => {
-    let x = Float64Array.from(plus(tensors["symbols.weight"][before ?? K], tensors["positions.weight"][t]));
+    let x = plus(tensors["symbols.weight"][before ?? K], tensors["positions.weight"][t]);
     for (const l of range(layers)) {
       const block = `blocks.${l}`;
       x = plus(x, apply(`${block}.proj`, attend(l, t, apply(`${block}.qkv`, normalize(`${block}.norm1`, x)))));
@@ -55,18 +49,18 @@ function adjust(logits, { temperature, topK, nucleus }) {
     likelier += p[k];
   }
   const left = p.map((v, k) => (out.has(k) ? 0 : v));
-  const total = left.reduce((a, b) => a + b, 0);
+  const total = sum(left);
   return left.map((v) => v / total);
 }
 
 // The first symbol whose cumulated probability exceeds u.
-function pick(p, u) {
+function icdf(p, u) {
   let total = 0;
   const k = p.findIndex((v) => u < (total += v));
   return k >= 0 ? k : p.findLastIndex((v) => v > 0);
 }
 
-export const rules = { network, logSoftmax, adjust, pick };
+export const rules = { network: transformer, adjust, icdf, generator };
 
 const UNLIKELY = 0.05; // symbols below this probability are called unlikely
 const percent = (p) => (p > 0 && p < 0.0005 ? "<0.1 %" : `${(100 * p).toFixed(1)} %`);
@@ -76,7 +70,7 @@ export default {
     const data = model.get("data");
     const { title, symbols, T, K, end, shape, start } = data;
     const { body, stop } = frame(el, title);
-    const run = network(data);
+    const run = transformer(data);
     const settings = { temperature: 1, topK: K, nucleus: 1, sorted: false };
     let seed = data.seed;
     let random, sequence, logits, costs; // logits[t] and costs[t] of step t; a cost is -log p(x_t | x_<t) at temperature 1
@@ -90,7 +84,7 @@ export default {
       sequence.push(symbol);
       see();
     };
-    const take = () => add(pick(adjust(logits[sequence.length], settings), random()));
+    const take = () => add(icdf(adjust(logits[sequence.length], settings), random()));
     const restart = () => {
       random = generator(seed);
       [sequence, logits, costs] = [[], [], []];
@@ -98,20 +92,20 @@ export default {
       start.forEach(add);
     };
 
-    const button = (text, act) => h("button", { type: "button", onclick: () => {
+    const acting = (text, act) => button(text, () => {
       const before = sequence.length;
       act();
       draw(before);
-    } }, text);
+    });
     const buttons = {
-      next: button("Draw next", take),
-      rest: button("Draw to the end", () => { while (!over()) take(); }),
-      undo: button("Undo", () => {
+      next: acting("Draw next", take),
+      rest: acting("Draw to the end", () => { while (!over()) take(); }),
+      undo: acting("Undo", () => {
         sequence.pop();
         costs.pop();
       }),
-      restart: button("Restart", restart),
-      seed: button("New seed", () => {
+      restart: acting("Restart", restart),
+      seed: acting("New seed", () => {
         seed += 1;
         restart();
       }),
@@ -132,16 +126,14 @@ export default {
       return row;
     });
 
-    const slider = (text, key, attributes, show) => {
-      const shown = h("output", {}, show(settings[key]));
-      const input = h("input", { type: "range", "aria-label": text, "aria-valuetext": show(settings[key]), ...attributes, oninput: () => {
-        settings[key] = Number(input.value);
-        shown.textContent = show(settings[key]);
-        input.setAttribute("aria-valuetext", show(settings[key]));
+    const setting = (text, key, limits, write) => {
+      const { node, show } = slider(text, limits, write, (v) => {
+        settings[key] = v;
+        show(v);
         draw();
-      } });
-      input.value = settings[key];
-      return h("label", {}, h("span", {}, text), h("span", { class: "control" }, input, shown));
+      });
+      show(settings[key]);
+      return node;
     };
     const sorted = h("input", { type: "checkbox", onchange: () => {
       settings.sorted = sorted.checked;
@@ -191,7 +183,7 @@ export default {
     const draw = (before) => {
       const focused = body.getRootNode().activeElement;
       const t = sequence.length;
-      const total = costs.reduce((a, b) => a + b, 0);
+      const total = sum(costs);
       const last = costs[t - 1];
       const bits = total / Math.LN2 / t;
       const p = over() ? null : adjust(logits[t], settings);
@@ -227,25 +219,23 @@ export default {
         const cost = added.length === 1 ? ` It costs ${number(last)} nats.` : "";
         words.textContent = `${done}${cost} Log-likelihood ${number(-total)} nats.${over() ? " The end." : ""}`;
       }
-      model.set("state", {
+      report(model, {
         sequence: [...sequence], logits: p && logits[t], probabilities: p, log_prob: -total,
         bits_per_symbol: t ? bits : null, temperature: settings.temperature, top_k: settings.topK, nucleus: settings.nucleus, seed,
       });
-      model.save_changes();
     };
 
     body.append(
-      h("p", { class: "title" }, title),
       h("div", { class: `stepper${shape ? " picture" : ""}` },
         h("div", {}, drawing, scores),
         h("div", {}, heading, h("div", { class: "choices" }, rows.map((row) => row.node)),
           h("p", { class: "note" }, h("span", { class: "swatch model" }), "drawn from ", h("span", { class: "swatch own" }), "at temperature 1"))),
       h("div", { class: "presets" }, Object.values(buttons), note),
-      h("div", { class: "controls" }, slider("Temperature", "temperature", { min: 0.2, max: 2, step: 0.05 }, (v) => v.toFixed(2)),
-        K > 3 ? h("label", {}, h("span", {}, "Likeliest first"), h("span", { class: "control" }, sorted)) : null),
+      h("div", { class: "controls" }, setting("Temperature", "temperature", { min: 0.2, max: 2, step: 0.05 }, (v) => v.toFixed(2)),
+        K > 3 ? labelled("Likeliest first", sorted) : null),
       ...(K > 3 ? [h("details", {}, h("summary", {}, "Leave out the unlikely"), h("div", { class: "controls" },
-        slider("Top-k", "topK", { min: 1, max: K, step: 1 }, (v) => (v === K ? "all" : String(v))),
-        slider("Nucleus (top-p)", "nucleus", { min: 0.05, max: 1, step: 0.05 }, (v) => v.toFixed(2))))] : []),
+        setting("Top-k", "topK", { min: 1, max: K, step: 1 }, (v) => (v === K ? "all" : String(v))),
+        setting("Nucleus (top-p)", "nucleus", { min: 0.05, max: 1, step: 0.05 }, (v) => v.toFixed(2))))] : []),
       words,
     );
     restart();

@@ -1,13 +1,17 @@
 // Reads a molecule written as SMILES, as hybridlib.molecules.from_smiles(order="given") does; a test compares the two.
 // Marks of stereochemistry are dropped, aromatic rings get alternating bonds, hydrogens take what a valence leaves free.
 
-class SmilesError extends Error {} // its message is the end of a sentence that begins with the text
+import { list } from "./kit.js";
+import { sum } from "./chance.js";
+import { bondMatrix } from "./molecule.js";
+
+export class SmilesError extends Error {} // its message is the end of a sentence that begins with the text
 
 function refuse(reason) {
   throw new SmilesError(reason);
 }
 
-const ORDERS = { "-": 1, "/": 1, "\\": 1, "=": 2, "#": 3, ":": 1 }; // an aromatic bond is single until `kekulize`
+const WRITTEN = { "-": 1, "/": 1, "\\": 1, "=": 2, "#": 3, ":": 1 }; // an aromatic bond is single until `kekulize`
 const FEWER = { S: [2, 4], P: [3] }; // with these, too, no electron of the atom is left alone
 const TOKEN = /\[[^\]]*\]?|Cl|Br|%\d\d|[A-Z](?:(?![cnops])[a-z])?|./gsu;
 const BRACKET = /^\[([A-Z][a-z]?|[cnops])(?:@@?(?:[A-Z]{2}\d+)?)?(H\d?)?([+-]\d|\++|-+)?(?::\d+)?\]$/;
@@ -31,11 +35,11 @@ function parse(text, names) {
   const join = (i, j, written) => {
     const both = atoms[i].aromatic && atoms[j].aromatic;
     if (written === ":" && !both) refuse("the bond “:” is for aromatic atoms, which are lower-case letters");
-    bonds.push({ i, j, order: ORDERS[written ?? "-"], aromatic: both && (written ?? ":") === ":" });
+    bonds.push({ i, j, order: WRITTEN[written ?? "-"], aromatic: both && (written ?? ":") === ":" });
   };
   for (const [token] of text.matchAll(TOKEN)) {
     const needsAtom = (what) => (from < 0 || opened) && refuse(`${what} “${token}” has no atom before it`);
-    if (token in ORDERS) {
+    if (token in WRITTEN) {
       if (from < 0) refuse(`the bond “${token}” has no atom before it`);
       if (symbol) refuse(`two bonds, “${symbol}” and “${token}”, follow each other`);
       symbol = token;
@@ -44,7 +48,7 @@ function parse(text, names) {
       const ring = Number(token.replace("%", ""));
       const start = rings.get(ring);
       if (start) {
-        if (start.symbol && symbol && ORDERS[start.symbol] !== ORDERS[symbol]) refuse(`ring ${ring} opens with “${start.symbol}” and closes with “${symbol}”`);
+        if (start.symbol && symbol && WRITTEN[start.symbol] !== WRITTEN[symbol]) refuse(`ring ${ring} opens with “${start.symbol}” and closes with “${symbol}”`);
         if (start.atom === from) refuse(`ring ${ring} opens and closes at the same atom`);
         const bonded = bonds.some(({ i, j }) => (i === start.atom && j === from) || (j === start.atom && i === from));
         if (bonded) refuse(`ring ${ring} joins atoms ${start.atom + 1} and ${from + 1}, which are bonded already`);
@@ -117,16 +121,16 @@ function kekulize(bonds, needy) {
 }
 
 // Text -> codes, names, free valences and matrix of bond orders, or SmilesError. `names` and `valence` go by code.
-function readSmiles(text, { names, valence, most }) {
+export function readSmiles(text, { names, valence, most }) {
   const { atoms, bonds } = parse(text, names);
   if (atoms.length > most) refuse(`it has ${atoms.length} atoms, and at most ${most} can be shown`);
   const needy = atoms.flatMap(({ code, name, token, aromatic, hydrogens }, k) => {
     const own = bonds.filter(({ i, j }) => i === k || j === k);
     if (aromatic && !own.some((bond) => inRing(bond, bonds))) refuse(`the aromatic (lower-case) atom ${k + 1}, ${token}, is in no ring`);
-    const sum = own.reduce((total, bond) => total + bond.order, 0);
+    const written = sum(own.map(({ order }) => order));
     const doubled = own.some((bond) => bond.order > 1);
-    const implied = aromatic && name === "C" ? Math.max(0, (doubled ? 4 : 3) - sum) : 0; // others say it: [nH]
-    const total = sum + (hydrogens ?? implied);
+    const implied = aromatic && name === "C" ? Math.max(0, (doubled ? 4 : 3) - written) : 0; // others say it: [nH]
+    const total = written + (hydrogens ?? implied);
     if (total > valence[code]) {
       const charged = valence[names.indexOf(`${name}+`)];
       refuse(`atom ${k + 1}, ${token}, has ${total} bonds, more than the ${valence[code]} of ${name}${charged > valence[code] ? `; [${name}+] has ${charged}` : ""}`);
@@ -137,11 +141,10 @@ function readSmiles(text, { names, valence, most }) {
     return [];
   });
   kekulize(bonds, needy);
-  const matrix = atoms.map(() => atoms.map(() => 0));
-  for (const { i, j, order } of bonds) matrix[i][j] = matrix[j][i] = order;
+  const matrix = bondMatrix(atoms.length, bonds.map(({ i, j, order }) => [i, j, order]));
   return {
     smiles: text, names: atoms.map(({ name }) => name), codes: atoms.map(({ code }) => code), bonds: matrix,
-    free: matrix.map((row, k) => valence[atoms[k].code] - row.reduce((a, b) => a + b, 0)),
+    free: matrix.map((row, k) => valence[atoms[k].code] - sum(row)),
   };
 }
 

@@ -1,0 +1,171 @@
+"""Training that an interruption does not undo: what is finished is read, what was begun goes on where it was.
+
+Finished models lie in a folder under the name of their recipe and the fingerprint of their data: other data never get
+them. The records of chapters 2 to 5, 9 and 10 come from here.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+
+from .. import checkpoints, datasets, records, train
+from ..described import fingerprint
+
+RUNS = Path(".cache/recipes")  # finished models and the state of the one in training
+
+
+@dataclasses.dataclass
+class Job:
+    """A recipe at work: its name, the command that repeats it, its data, and the folder of finished models.
+
+    ``dataset`` names the data, or is None where the caller gave them; ``data`` may be None for recipes without any.
+
+    >>> Job("nltcs", "python -m hybridlib.recipes nltcs", None, None).folder
+    PosixPath('.cache/recipes')
+    """
+
+    name: str
+    command: str
+    data: datasets.Data | datasets.Molecules | None
+    dataset: str | None
+    folder: Path = RUNS
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that the data hold, 16 characters: the same for the same data, wherever they are from."""
+        parts = [
+            tensor
+            for part in (self.data.train, self.data.valid, self.data.test)
+            for tensor in ((part,) if isinstance(part, Tensor) else (part.atoms, part.bonds))
+        ]
+        return fingerprint(*parts).split()[-1]
+
+    def head(self) -> dict:
+        """What the record begins with."""
+        return records.head(self.name, self.command, device=train.device(), packages=("rdkit",))
+
+    def source(self) -> dict:
+        """What the record says about the data."""
+        if self.dataset:
+            told = {"name": self.dataset, "about": datasets.about(self.dataset)}
+        else:
+            told = {"name": "own", "about": "given by the caller, known by their fingerprint"}
+        return {**told, "fingerprint": self.fingerprint}
+
+
+def schedule(epochs: int, lr: float, batch_size: int) -> dict:
+    """How every recipe trains, as arguments of `train.fit`: rates fall along half a cosine, weights are averaged.
+
+    >>> schedule(24, 1e-3, 100)["ema"]
+    0.999
+    """
+    return {"epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": "cosine", "ema": 0.999}
+
+
+def portions(*tensors: Tensor, rows: int, batch_size: int) -> DataLoader:
+    """Batches of some rows of tensors (n, ...), drawn anew for every epoch, where a pass through all takes too long.
+
+    >>> len(portions(torch.ones(50, 1), rows=20, batch_size=8))
+    3
+    """
+    sampler = RandomSampler(tensors[0], num_samples=min(rows, len(tensors[0])))
+    return DataLoader(TensorDataset(*tensors), batch_size=batch_size, sampler=sampler)
+
+
+def trained(
+    job: Job, model: nn.Module, batches: Tensor | DataLoader, settings: dict, training: dict, *, loss: Callable,
+    validate: Callable, seed: int = 0, label: str = "",
+) -> dict:  # fmt: skip
+    """Train one model, or read it where it is finished for the same data and settings -> its part of the record.
+
+    ``settings`` are what must be the same, ``training`` the arguments of `train.fit` among them, ``label`` what the
+    file's name adds to the recipe's. ValueError for a finished model of other settings.
+
+    >>> import tempfile
+    >>> from hybridlib.made import MADE
+    >>> x, how = torch.ones(20, 3), schedule(2, 1e-3, 10)
+    >>> data = datasets.Data(x, x, x, None, None, None, shape=(3,), levels=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     job = Job("toy", "", data, None, Path(folder))
+    ...     len(trained(job, MADE(3), x, how, how, loss=mean_nll, validate=lambda model: 0)["curve"])
+    2
+    """
+    data = job.fingerprint
+    path = Path(job.folder) / f"{job.name}{label}-{data[:8]}.safetensors"
+    settings = json.loads(json.dumps({**settings, "rows": len(job.data.train), "data": data}))
+    if path.exists():
+        found = checkpoints.meta(path)
+        if found["settings"] != settings:
+            raise ValueError(f"{path} was trained with {found['settings']}: delete it or name another folder")
+        checkpoints.load(model, path)
+        return found["member"]
+    clock = records.clock()
+    unfinished = path.with_suffix(".training")
+    curve = train.fit(model, batches, loss, validate=validate, seed=seed, checkpoint=unfinished, **training)
+    best = min(curve, key=lambda epoch: epoch["valid"])["epoch"]
+    curve = [{key: round(value, 4) for key, value in epoch.items()} for epoch in curve]
+    member = {"seed": seed, "best_epoch": best, **clock(), "curve": curve}
+    checkpoints.save(model, path, settings=settings, member=member)
+    unfinished.unlink()
+    return member
+
+
+def mean_nll(model: nn.Module, x: Tensor) -> Tensor:
+    """The loss of most recipes: mean negative log-likelihood of rows x (B, ...), nats.
+
+    >>> from hybridlib.independent import Independent
+    >>> round(mean_nll(Independent(4), torch.zeros(5, 4)).item(), 4)  # four fair coins
+    2.7726
+    """
+    return -model.log_prob(x).mean()
+
+
+def single(
+    job: Job, model: nn.Module, batches: Tensor | DataLoader, network: dict, training: dict,
+    results: Callable[[], Iterable[tuple[str, object]]], *, loss: Callable = mean_nll, validate: Callable | None = None,
+) -> tuple[nn.Module, dict]:  # fmt: skip
+    """Train one model -> (model, its record); ``results()`` yields pairs key, result for the record.
+
+    It is validated by its mean negative log-likelihood on 1,000 rows unless ``validate`` is given.
+
+    >>> from hybridlib import recipes
+    >>> recipes.RECIPES["static_vae"].kind.__name__  # one of those that call it
+    'vae_recipe'
+    """
+    valid = job.data.valid[:1000]
+    validate = validate or (lambda model: -train.evaluate(model, valid, batch_size=100).mean().item())
+    settings = {**network, **training}
+    run = trained(job, model, batches, settings, training, loss=loss, validate=validate)
+    clock = records.clock()
+    scores = dict(results())
+    record = record_of(job, settings, [model], scores, [run], clock())
+    return model, {**record, "best_epoch": run["best_epoch"], "curve": run["curve"]}
+
+
+def record_of(
+    job: Job, settings: dict, models: list[nn.Module], scores: dict, runs: list[dict], evaluation: dict
+) -> dict:
+    """The record of trained models; ``runs`` are their trainings, ``evaluation`` the seconds that came after them.
+
+    >>> from hybridlib.made import MADE
+    >>> x = torch.ones(20, 3)
+    >>> job = Job("toy", "", datasets.Data(x, x, x, None, None, None, shape=(3,), levels=2), None)
+    >>> record_of(job, {}, [MADE(3, ())], {}, [{"seed": 0, "cpu_seconds": 1}], {"cpu_seconds": 2})["cpu_seconds"]
+    3
+    """
+    rows = {part: len(getattr(job.data, part)) for part in ("train", "valid", "test")}
+    if isinstance(job.data.train, Tensor):  # graphs have no fixed number of variables
+        rows = {"D": job.data.train.shape[1], **rows}
+    return {
+        **job.head(),
+        "data": {**job.source(), **rows},
+        "seeds": [run["seed"] for run in runs],
+        "settings": settings,
+        "parameters": sum(p.numel() for model in models for p in model.parameters()),
+        **scores,
+        **{key: round(took + sum(run[key] for run in runs), 1) for key, took in evaluation.items()},
+    }
