@@ -1,6 +1,6 @@
 """Constraints for pip: the oldest version that pyproject.toml declares of everything that the library needs.
 
-    python tools/oldest.py > constraints.txt        one NAME==VERSION a line; `make oldest` runs the unit tests with them
+    python tools/oldest.py > constraints.txt        NAME==VERSION a line; `make oldest` runs the tests with them
 
 The extra "dev" is left out: what builds and tests may be new.
 """
