@@ -17,7 +17,7 @@ from _measure import draw, head, seconds, table, write
 
 from hybridlib import checkpoints
 from hybridlib.graphs import Graph
-from hybridlib.subgraphs import States
+from hybridlib.subgraphs import distinct
 
 BATCH = 32
 # The authors' code: molecules a second at batch 32 on two threads, and atoms a second of its sampler at its best.
@@ -50,25 +50,25 @@ def rates(model, graph, rounds):
 def work(graph):
     """What state sharing saves: steps of the padded unrolling, decisions, sub-graphs, and rows that are computed."""
     graph = Graph(graph.atoms.long(), graph.bonds.long())
-    states, n = States(graph, int(graph.atoms.max()), 3), len(graph)
-    rows = [len(own) for own, _, _ in states.layers]
+    found, n = distinct(graph, int(graph.atoms.max()), 3), len(graph)
+    rows = [len(own) for own, _, _ in found.rounds]
     return {
-        "padded_steps": 416, "sub_graphs": round(len(states.size) / n, 1), "rows": [round(k / n, 1) for k in rows],
+        "padded_steps": 416, "sub_graphs": round(len(found.last) / n, 1), "rows": [round(k / n, 1) for k in rows],
         "rows_without_sharing": 416 * 38 * 3,
     }  # fmt: skip
 
 
 @torch.no_grad()
 def multiplications(model, graph):
-    """Multiplications of the network for these molecules, by counting: rows of each layer, sub-graphs, decisions."""
+    """Multiplications of the network for these molecules, by counting: rows of each layer, sub-graphs, choices."""
     H, R = model.summary.out_features, model.rgcn.R
-    states = States(graph, model.A, len(model.rgcn.layers))
+    found = distinct(graph, model.A, len(model.rgcn.layers))
     heads = [head[-1].out_features for head in (model.atom_head, model.bond_head)]
     # a layer multiplies the rows it reads, which are the rows that the layer before has written
-    read = [model.A + 1] + [len(own) for own, _, _ in states.layers]
+    read = [model.A + 1] + [len(own) for own, _, _ in found.rounds]
     total = sum(read[:-1]) * (R + 1) * H**2
-    total += len(states.size) * 8 * H**2  # summary and mix
-    for out, (_, molecule, *_), inputs in zip(heads, model.decisions(graph), (0, 2)):
+    total += len(found.last) * 8 * H**2  # summary and mix
+    for out, (molecule, *_), inputs in zip(heads, model.choices(graph), (0, 2)):
         total += len(molecule) * (inputs * H**2 + H**2 + H * out)
     return total
 

@@ -13,7 +13,7 @@ from torch.distributions import constraints
 
 from .autoregressive import Autoregressive
 from .noise import check_width, draw
-from .outputs import Categorical, bounded, precise
+from .outputs import Categorical, bounded, check_temperature, precise
 
 
 class ArgmaxNormal(distributions.Distribution):
@@ -88,6 +88,7 @@ class Argmax(Categorical):
 
     def distribution(self, theta: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0) -> ArgmaxNormal:
         """(B, D, 2K) -> ArgmaxNormal with batch shape (B, D); ``temperature`` multiplies the scales."""
+        check_temperature(temperature)
         loc, log_scale = precise(theta).chunk(2, -1)
         scale = temperature * 0.3 * bounded(log_scale, self.spread).exp()
         return ArgmaxNormal(loc, scale, allowed=allowed, points=self.points)

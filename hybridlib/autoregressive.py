@@ -5,6 +5,7 @@ promise that every model keeps, chapter 5 uses it.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,15 @@ from .described import Described
 from .noise import draw
 from .outputs import Bernoulli, Output, beside, check_finite, check_rows
 
-MOST = 500_000_000  # weights, 2 GB: beyond that a call is a mistake more often than a wish
+MOST_WEIGHTS = 500_000_000  # 2 GB: beyond that a call is a mistake more often than a wish
 
 
-def permutation(order, D: int) -> Tensor:
-    """``order`` as a LongTensor (D,) on the CPU, or a ValueError that says what is wrong; None is the natural order."""
+def permutation(order: Sequence[int] | Tensor | None, D: int) -> Tensor:
+    """``order`` as a LongTensor (D,) on the CPU, or a ValueError that says what is wrong; None is the natural order.
+
+    >>> permutation([2, 0, 1], 3)
+    tensor([2, 0, 1])
+    """
     order = torch.arange(D) if order is None else torch.as_tensor(order).detach().cpu()
     if order.shape != (D,) or not torch.equal(order.sort().values, torch.arange(D)):
         found = f"{order.tolist()}" if order.numel() <= 20 else f"shape {tuple(order.shape)}"
@@ -26,7 +31,10 @@ def permutation(order, D: int) -> Tensor:
 
 
 def check_context(model: nn.Module, n: int, context: Tensor | None) -> None:
-    """Raise ValueError unless the context is what ``model.context`` asks for: None for 0, else (n, C), finite."""
+    """Raise ValueError unless the context is what ``model.context`` asks for: None for 0, else (n, C), finite.
+
+    >>> check_context(Autoregressive(3, context=2), 5, torch.zeros(5, 2))
+    """
     _check_shape(model, n, context)
     if context is not None:
         check_finite(context, "numbers of the context")
@@ -43,13 +51,21 @@ def _check_shape(model: nn.Module, n: int, context: Tensor | None) -> None:
 
 
 def check_size(weights: int, remedy: str) -> None:
-    """Raise ValueError for a network of more weights than anybody means to ask for."""
-    if weights > MOST:
-        raise ValueError(f"this network would have {weights:,} weights, more than {MOST:,}; {remedy}")
+    """Raise ValueError for a network of more weights than anybody means to ask for.
+
+    >>> check_size(784 * 500, "take fewer hidden units")
+    """
+    if weights > MOST_WEIGHTS:
+        raise ValueError(f"this network would have {weights:,} weights, more than {MOST_WEIGHTS:,}; {remedy}")
 
 
-def sampling(method):
-    """Decorate a sampling method: no gradients, dropout off while it runs, and ValueError for weights that are NaN."""
+def sampling(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorate a sampling method: no gradients, dropout off while it runs, and ValueError for weights that are NaN.
+
+    >>> Noisy = type("Noisy", (nn.Dropout,), {"sample": sampling(lambda self, n: self(torch.ones(n)))})
+    >>> Noisy(0.5).sample(3)
+    tensor([1., 1., 1.])
+    """
 
     @functools.wraps(method)
     def wrapped(self, *args, **kwargs):
@@ -73,9 +89,15 @@ class Autoregressive(Described, nn.Module):
     that order and on nothing else: ``hybridlib.audit`` checks it. ``orders`` (M, D) holds one order for most models.
 
     Data come from any device and in any real type: they are moved to the weights, and there is the answer.
+
+    >>> from hybridlib.made import MADE
+    >>> MADE(3, orders=[2, 0, 1])(torch.zeros(5, 3)).batch_shape  # the conditionals
+    torch.Size([5, 3])
     """
 
-    def __init__(self, D: int, *, output: Output | None = None, orders=None, context: int = 0):
+    def __init__(
+        self, D: int, *, output: Output | None = None, orders: Sequence | Tensor | None = None, context: int = 0
+    ):
         super().__init__()
         if D < 1 or context < 0:
             raise ValueError(f"a model needs at least one variable and no negative context, got D = {D}, {context}")
@@ -94,7 +116,7 @@ class Autoregressive(Described, nn.Module):
         return self.orders[0]
 
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Numbers of every conditional at once: (B, D) -> (B, D, P). The subclass's work."""
+        """Parameters of every conditional at once: (B, D) -> (B, D, P). The subclass's work."""
         raise NotImplementedError(f"{type(self).__name__} must define theta(x, context)")
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> torch.distributions.Distribution:
@@ -117,7 +139,9 @@ class Autoregressive(Described, nn.Module):
         """n samples (n, D), one variable after the other: D full passes. ``context`` is (n, C) where p(x | c)."""
         return self.generate(self._uniforms(n, generator, context), self.output.icdf, context)
 
-    def generate(self, noise: Tensor, icdf, context: Tensor | None = None) -> Tensor:
+    def generate(
+        self, noise: Tensor, icdf: Callable[[Tensor, Tensor], Tensor], context: Tensor | None = None
+    ) -> Tensor:
         """x_d = icdf(theta_d(x_before(d)), noise_d), one variable after the other: (B, D) -> (B, D) by D full passes.
 
         With ``icdf`` an inverse distribution function and uniform noise it samples; chapter 7 inverts flows with it.

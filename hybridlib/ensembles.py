@@ -5,6 +5,7 @@ orders: Germain et al. (2015), arXiv:1502.03509, section 4.2. Chapter 5 uses bot
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,13 @@ class Pool(Autoregressive):
     Within one order an averaged logit is again the logit of a coin that sees earlier variables only: the chain rule
     holds, and the sum over all states is 1. Across orders it would not be: there, take a ``Mixture``. ``sharpness`` s
     above 1 makes every conditional surer of itself, which networks trained with dropout can need.
+
+    >>> from hybridlib.made import MADE
+    >>> Pool(MADE(4) for _ in range(3)).sample(5).shape
+    torch.Size([5, 4])
     """
 
-    def __init__(self, models, *, sharpness: float = 1.0):
+    def __init__(self, models: Iterable[Autoregressive], *, sharpness: float = 1.0):
         models = list(models)
         if not models:
             raise ValueError("a pool needs at least one model, got none")
@@ -33,7 +38,7 @@ class Pool(Autoregressive):
         kinds = {(type(model.output), model.output.P, model.context) for model in models}
         if len(kinds) > 1:
             told = ", ".join(
-                f"{kind.__name__} of {P} numbers with context={C}" for kind, P, C in sorted(kinds, key=str)
+                f"{kind.__name__} of {P} parameters with context={C}" for kind, P, C in sorted(kinds, key=str)
             )
             raise ValueError(f"only models of one output and one context can be pooled, got {told}")
         if not 0 < sharpness < math.inf:
@@ -48,9 +53,14 @@ class Pool(Autoregressive):
 
 
 class Mixture(Described, nn.Module):
-    """p(x) = 1/M sum_m p_m(x) of separately trained models: a proper distribution, unlike an average of logits."""
+    """p(x) = 1/M sum_m p_m(x) of separately trained models: a proper distribution, unlike an average of logits.
 
-    def __init__(self, models):
+    >>> from hybridlib.made import MADE
+    >>> Mixture(MADE(4) for _ in range(3)).sample(5).shape
+    torch.Size([5, 4])
+    """
+
+    def __init__(self, models: Iterable[nn.Module]):
         super().__init__()
         self.models = nn.ModuleList(models)
         if not len(self.models):

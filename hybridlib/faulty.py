@@ -1,15 +1,15 @@
 """The article's code, and more ways to get MADE wrong, each as the few lines that differ from `Repaired`.
 
 The article is the blog post that the introduction quotes; its one listing is retyped here as `Article`, its mistakes
-kept. The other faults are the patches that come to mind first, and traps found in public implementations of MADE
-(Germain, Gregor, Murray, Larochelle 2015, arXiv:1502.03509). Each docstring says what is wrong, what happens, and
-which checks of `hybridlib.audit` see it. Used by chapter 4 and by the tests of the audit. Nothing here is meant for
-modelling: that is `hybridlib.made`. `x.to(self.W1)` puts x on the device and in the precision of the weights.
+kept, types added. The other faults are the patches that come to mind first, and traps found in public implementations
+of MADE (Germain, Gregor, Murray, Larochelle 2015, arXiv:1502.03509). Each docstring says what is wrong, what happens,
+and which checks of `hybridlib.report` see it. Chapter 4 builds the checks on them. Nothing here is meant for modelling:
+that is `hybridlib.made`. `x.to(self.W1)` puts x on the device and in the precision of the weights.
 """
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from hybridlib.noise import draw
 
@@ -17,15 +17,20 @@ from hybridlib.noise import draw
 
 
 class Article(nn.Module):
-    """As published, for x of shape (32, 10). AttributeError: a Sequential holds layers, it has no weight itself."""
+    """As published, for x of shape (32, 10). AttributeError: a Sequential holds layers, it has no weight itself.
 
-    def __init__(self, D=10, hidden=64):
+    >>> Article()(torch.zeros(32, 10))
+    Traceback (most recent call last):
+    AttributeError: 'Sequential' object has no attribute 'weight'
+    """
+
+    def __init__(self, D: int = 10, hidden: int = 64):
         super().__init__()
         self.D = D
         self.net = nn.Sequential(nn.Linear(D, hidden), nn.ReLU(), nn.Linear(hidden, D))
         self.register_buffer("mask", torch.tril(torch.ones(D, D)).unsqueeze(0).unsqueeze(0).bool())
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         w = self.net.weight * self.mask + torch.zeros_like(self.net.weight)
         return F.linear(x, w, self.net.bias)
 
@@ -34,7 +39,7 @@ class ArticleFirstLayer(Article):
     """Takes the first layer's weight. RuntimeError: a mask of shape (1, 1, D, D), attention's shape, does not fit
     (hidden, D); with hidden=D the product has four axes, and `F.linear` refuses it."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.net[0].weight * self.mask, self.net[0].bias)
 
 
@@ -43,7 +48,7 @@ class ArticleFlatMask(ArticleFirstLayer):
     reaches the second layer, and each output sees its own input. Seen by: leaks; with `bits` as its likelihood also
     by gradients, sums, fits, coins, support."""
 
-    def __init__(self, D=10, hidden=64):
+    def __init__(self, D: int = 10, hidden: int = 64):
         super().__init__(D, hidden)
         self.mask = self.mask[0, 0]
 
@@ -51,16 +56,25 @@ class ArticleFlatMask(ArticleFirstLayer):
 # --- The article's code, repaired: the one right model of this file -------------------------------------------------
 
 
-def bits(logits, x):
-    """Log probability in nats of bits x under independent coins with these logits: (B, D), (B, D) -> (B,)."""
+def bits(logits: Tensor, x: Tensor) -> Tensor:
+    """Log probability in nats of bits x under independent coins with these logits: (B, D), (B, D) -> (B,).
+
+    >>> bits(torch.zeros(1, 2), torch.tensor([[0, 1]])).exp()
+    tensor([0.2500])
+    """
     return -F.binary_cross_entropy_with_logits(logits, x.to(logits), reduction="none").sum(-1)
 
 
 class Repaired(nn.Module):
     """MADE with one hidden layer, for bits: log p(x) = sum_d log p(x_d | x_0 .. x_{d-1}), without options. Nothing
-    convicts it."""
+    convicts it.
 
-    def __init__(self, D=6, H=48):
+    >>> from hybridlib.audit import states
+    >>> round(Repaired(3).log_prob(states(3)).exp().sum().item(), 4)
+    1.0
+    """
+
+    def __init__(self, D: int = 6, H: int = 48):
         super().__init__()
         self.D, self.H, self.order = D, H, torch.arange(D)
         self.W1 = nn.Parameter(torch.randn(H, D) / D**0.5)
@@ -71,30 +85,32 @@ class Repaired(nn.Module):
         self.register_buffer("M1", M1)
         self.register_buffer("M2", M2)
 
-    def degrees(self):
+    def degrees(self) -> tuple[Tensor, Tensor, Tensor]:
         """Degrees of inputs (D,), hidden units (H,) and outputs (D,): a hidden unit of degree k sees inputs 0 to k."""
         return torch.arange(self.D), torch.arange(self.H) * (self.D - 1) // self.H, torch.arange(self.D)
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Which weights stay: input degree <= hidden degree < output degree, (H, D) and (D, H)."""
         inputs, hidden, outputs = self.degrees()
         return hidden[:, None] >= inputs, outputs[:, None] > hidden  # (H, D), (D, H)
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
         """Logits of all conditionals at once: (B, D) -> (B, D)."""
         h = F.linear(x.to(self.W1), self.W1 * self.M1, self.b1).relu()
         return F.linear(h, self.W2 * self.M2, self.b2)
 
-    def check(self, x):
+    def check(self, x: Tensor) -> None:
+        """`ValueError` for anything but zeros and ones."""
         if not ((x == 0) | (x == 1)).all():
             raise ValueError("x holds values other than 0 and 1; threshold it, or sample bits from it, first")
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
         """(B, D) bits -> (B,) nats. `ValueError` for anything but zeros and ones."""
         self.check(x)
         return bits(self.theta(x), x)
 
     @torch.no_grad()
-    def sample(self, n, *, generator=None):
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n states one variable after another: (n, D)."""
         u = draw(torch.rand, (n, self.D), like=self.W1, generator=generator)
         x = torch.zeros_like(u)
@@ -110,7 +126,8 @@ class MaskOnInput(Repaired):
     """Masks the input instead of the weights. It runs; the dense layers mix everything again, so every output sees
     every input: 21 leaks at D=6. Seen by: leaks, sums, fits, coins."""
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """The input masked, the weights not: (B, D) -> (B, D)."""
         x = x.to(self.W1) @ torch.tril(torch.ones(self.D, self.D)).to(self.W1).T
         return F.linear(F.linear(x, self.W1, self.b1).relu(), self.W2, self.b2)
 
@@ -119,7 +136,8 @@ class InclusiveDiagonal(Repaired):
     """The article's triangle keeps its diagonal: output d copies input d, the loss falls to zero, the density is
     worthless. Seen by: leaks, sums, fits, coins."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """`>=` at the output too: (H, D), (D, H)."""
         inputs, hidden, outputs = torch.arange(self.D), torch.arange(self.H) % self.D, torch.arange(self.D)
         return hidden[:, None] >= inputs, outputs[:, None] >= hidden
 
@@ -128,7 +146,8 @@ class SecondLayerUnmasked(Repaired):
     """One mask for two layers: the second layer hands every hidden unit to every output. Seen by: leaks, sums,
     fits, coins."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """The first mask is right, the second is all ones: (H, D), (D, H)."""
         return super().masks()[0], torch.ones(self.D, self.H)
 
 
@@ -136,7 +155,8 @@ class TriangleTwice(Repaired):
     """The article's inclusive triangle on both layers: its own input still reaches each output. Seen by: leaks,
     sums, fits, coins."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Two triangles with their diagonals: (H, D), (D, H)."""
         return torch.tril(torch.ones(self.H, self.D)), torch.tril(torch.ones(self.D, self.H))
 
 
@@ -144,7 +164,8 @@ class StrictTriangleTwice(Repaired):
     """The strict triangle on both layers shifts twice: sums to one, but no output sees its direct predecessor. Seen
     by: connected, fits."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Two triangles without their diagonals: (H, D), (D, H)."""
         return torch.tril(torch.ones(self.H, self.D), -1), torch.tril(torch.ones(self.D, self.H), -1)
 
 
@@ -152,7 +173,8 @@ class GreaterEqualAtOutput(Repaired):
     """`>=` where the output layer needs `>` (found in a public repository): all outputs but the last see
     themselves. Seen by: leaks, sums, fits, coins."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """The right degrees, the wrong comparison at the output: (H, D), (D, H)."""
         inputs, hidden, outputs = self.degrees()
         return hidden[:, None] >= inputs, outputs[:, None] >= hidden
 
@@ -162,10 +184,11 @@ class SequentialDegrees(Repaired):
     unit reaches the later degrees, so the later inputs feed nothing; with D=1 it divides by zero. Seen by:
     connected, fits."""
 
-    def __init__(self, D=6, H=3):
+    def __init__(self, D: int = 6, H: int = 3):
         super().__init__(D, H)
 
-    def degrees(self):
+    def degrees(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden degrees 0, 1, 2, ... in sequence instead of evenly: (D,), (H,), (D,)."""
         return torch.arange(self.D), torch.arange(self.H) % (self.D - 1), torch.arange(self.D)
 
 
@@ -173,7 +196,8 @@ class MasksTransposed(Repaired):
     """Compares degrees the wrong way round: a sound density in the *reverse* order, sampled in the natural one.
     Seen by: samples; and by leaks and connected, because the natural order was declared."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Both comparisons the wrong way round: (H, D), (D, H)."""
         inputs, hidden, outputs = self.degrees()
         return hidden[:, None] < inputs, outputs[:, None] <= hidden
 
@@ -183,7 +207,8 @@ class Cyclic(Repaired):
     others, so no order exists. Guessing a bit from all others is no way to beat coins. Seen by: leaks, sums, fits;
     coins acquits."""
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """All but oneself: (H, D), (D, H)."""
         inputs, hidden = torch.arange(self.D), torch.arange(self.H) % self.D
         return hidden[:, None] != inputs, inputs[:, None] == hidden
 
@@ -192,12 +217,13 @@ class MaskOnlyAtStart(Repaired):
     """Masks the initial weights once: perfect until the first training step fills the zeros again. Seen, after
     training, by: leaks, sums, fits, coins."""
 
-    def __init__(self, D=6, H=48):
+    def __init__(self, D: int = 6, H: int = 48):
         super().__init__(D, H)
         self.W1.data *= self.M1
         self.W2.data *= self.M2
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """The weights as they are, no mask: (B, D) -> (B, D)."""
         return F.linear(F.linear(x.to(self.W1), self.W1, self.b1).relu(), self.W2, self.b2)
 
 
@@ -207,7 +233,8 @@ class ErasingMasks(Repaired):
 
     calls = 0
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """Masks of another order at every call, written into the weights: (B, D) -> (B, D)."""
         self.calls += 1
         inputs, hidden, _ = self.degrees()
         position = inputs.roll(self.calls)
@@ -217,24 +244,27 @@ class ErasingMasks(Repaired):
 
 
 class Interleaved(Repaired):
-    """Two numbers per variable: the masks are laid out d0 d0 d1 d1 ..., the outputs are read as d0 d1 ... d0 d1 ...
+    """Two parameters per variable: the masks are laid out d0 d0 d1 d1 ..., the outputs are read as d0 d1 ... d0 d1 ...
     Parameter 0 sees too little, parameter 1 sees the future. Seen, per parameter, by: leaks; sums, fits, coins."""
 
     sample = None  # left out here and in ContextTooLate: the fault is in the conditionals
 
-    def __init__(self, D=6, H=48):
+    def __init__(self, D: int = 6, H: int = 48):
         super().__init__(D, H)
         self.W2 = nn.Parameter(torch.cat([self.W2, -self.W2]).detach())
         self.b2 = nn.Parameter(torch.zeros(2 * D))
 
-    def masks(self):
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Rows for the layout d0 d0 d1 d1 ...: (H, D), (2 D, H)."""
         M1, M2 = super().masks()
         return M1, M2.repeat_interleave(2, dim=0)
 
-    def theta(self, x):
-        return torch.stack(super().theta(x).chunk(2, dim=-1), dim=-1)  # (B, D, 2): scores of the values 0 and 1
+    def theta(self, x: Tensor) -> Tensor:
+        """Read as d0 d1 ... d0 d1 ...: (B, D) -> (B, D, 2), scores of the values 0 and 1."""
+        return torch.stack(super().theta(x).chunk(2, dim=-1), dim=-1)
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B, D) bits -> (B,) nats."""
         self.check(x)
         return self.theta(x).log_softmax(-1).gather(-1, x.to(self.W1).long()[..., None])[..., 0].sum(-1)
 
@@ -246,15 +276,17 @@ class ContextTooLate(Repaired):
 
     sample = None
 
-    def __init__(self, D=6, H=48, *, context=2):
+    def __init__(self, D: int = 6, H: int = 48, *, context: int = 2):
         super().__init__(D, H)
         self.V = nn.Parameter(torch.randn(H, context) / 4)
 
-    def theta(self, x, context):
+    def theta(self, x: Tensor, context: Tensor) -> Tensor:
+        """The context added to all hidden units: (B, D), (B, C) -> (B, D)."""
         h = (F.linear(x.to(self.W1), self.W1 * self.M1, self.b1) + context.to(self.V) @ self.V.T).relu()
         return F.linear(h, self.W2 * self.M2, self.b2)
 
-    def log_prob(self, x, context):
+    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
+        """(B, D) bits, (B, C) -> (B,) nats."""
         self.check(x)
         return bits(self.theta(x, context), x)
 
@@ -266,7 +298,8 @@ class Bypass(Repaired):
     """The forward pass stops after the first weight matrix, as the article's does: with a strict triangle a correct
     density, but only logistic regression. Seen by: gradients, and by fits on a source that needs hidden units."""
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """One triangular layer, no hidden one: (B, D) -> (B, D)."""
         return F.linear(x.to(self.W1), torch.tril(self.W1[: self.D], -1), self.b2)
 
 
@@ -274,7 +307,8 @@ class LayerNormHidden(Repaired):
     """LayerNorm across the hidden units: mean and variance carry every input to every unit. Seen by: leaks, sums,
     fits, coins."""
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """The masked layers, with LayerNorm between them: (B, D) -> (B, D)."""
         h = F.layer_norm(F.linear(x.to(self.W1), self.W1 * self.M1, self.b1), (self.H,)).relu()
         return F.linear(h, self.W2 * self.M2, self.b2)
 
@@ -282,7 +316,8 @@ class LayerNormHidden(Repaired):
 class SoftmaxHidden(Repaired):
     """Softmax across the hidden units: the denominator sees every input. Seen by: leaks, sums, fits, coins."""
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """The masked layers, with softmax between them: (B, D) -> (B, D)."""
         h = F.linear(x.to(self.W1), self.W1 * self.M1, self.b1).softmax(-1) * self.H
         return F.linear(h, self.W2 * self.M2, self.b2)
 
@@ -291,7 +326,8 @@ class LogitsAveraged(Repaired):
     """Averages the *logits* of two orders (pytorch-made): not a distribution. Average the probabilities, by
     logsumexp. Seen by: sums, fits; and by leaks, because no order fits both halves of the average."""
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """The mean of the logits of two orders: (B, D) -> (B, D)."""
         return (super().theta(x) + super().theta(x.flip(-1)).flip(-1)) / 2
 
 
@@ -302,7 +338,8 @@ class MeanReduced(Repaired):
     """The mean over the variables where the likelihood has the sum: the "NLL" is D times too small. Seen by: sums,
     zero, fits, coins."""
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The mean over the variables, where the sum is due: (B, D) -> (B,)."""
         return super().log_prob(x) / self.D
 
 
@@ -310,7 +347,8 @@ class SigmoidTwice(Repaired):
     """Probabilities passed to a function that expects logits: all of them end between .5 and .73. Seen by: zero,
     fits."""
 
-    def theta(self, x):
+    def theta(self, x: Tensor) -> Tensor:
+        """Probabilities where logits are due: (B, D) -> (B, D)."""
         return super().theta(x).sigmoid()
 
 
@@ -318,7 +356,8 @@ class SquaredError(Repaired):
     """Minus the squared error as "log-likelihood": it falls and it is not a likelihood. Seen by: sums, zero, fits,
     coins."""
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
+        """No likelihood: (B, D) -> (B,)."""
         self.check(x)
         return -(self.theta(x).sigmoid() - x).square().sum(-1)
 
@@ -327,7 +366,8 @@ class RealInput(Repaired):
     """Feeds real numbers, the article's randn, to a model of bits: the loss falls below minus thousands. On bits
     nothing is wrong, so only one check sees it: support (`log_prob` must refuse what is no bit)."""
 
-    def log_prob(self, x):
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Nothing is refused: (B, D) -> (B,)."""
         return bits(self.theta(x), x)
 
 
@@ -336,7 +376,8 @@ class OnePassSample(Repaired):
     samples."""
 
     @torch.no_grad()
-    def sample(self, n, *, generator=None):
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """All variables from the logits of the zero state: (n, D)."""
         u = draw(torch.rand, (n, self.D), like=self.W1, generator=generator)
         return (u < self.theta(torch.zeros_like(u)).sigmoid()).float()
 

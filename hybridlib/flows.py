@@ -361,7 +361,7 @@ def maf(
     """A masked autoregressive flow: fast density, sampling variable by variable.
 
     Layers take turns in the natural order and its reverse (``reverse``), because what a layer cannot express in one
-    order the next can in the other. It starts as the identity.
+    order the next can in the other. It starts as the identity. ValueError for D < 1 or a negative number of layers.
 
     >>> x = torch.randn(5, 2)
     >>> torch.equal(maf(2, layers=3)(x)[0], x)
@@ -378,15 +378,23 @@ def maf(
     return Flow(D, parts, context=context)
 
 
-def iaf(D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), **options) -> Flow:
+def iaf(
+    D: int,
+    layers: int = 5,
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    univariate: Affine | Spline | None = None,
+    context: int = 0,
+    reverse: bool = True,
+) -> Flow:
     """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density.
 
     >>> x, log_p = iaf(3, 2, context=1).rsample_and_log_prob(5, context=torch.zeros(5, 1))
     >>> x.shape, log_p.requires_grad
     (torch.Size([5, 3]), True)
     """
-    flow = maf(D, layers, hidden, **options)
-    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=flow.context)
+    flow = maf(D, layers, hidden, univariate=univariate, context=context, reverse=reverse)
+    return Flow(D, [Inverse(transform) for transform in reversed(flow.transforms)], context=context)
 
 
 def realnvp(
@@ -397,7 +405,7 @@ def realnvp(
     univariate: Affine | Spline | None = None,
     context: int = 0,
 ) -> Flow:
-    """Coupling layers that let the even and the odd variables pass in turn: fast in both directions.
+    """Coupling layers that let the even and odd variables pass in turn, fast in both directions. ValueError for D < 2.
 
     >>> realnvp(4, 2, univariate=Spline(6)).sample(3).shape
     torch.Size([3, 4])

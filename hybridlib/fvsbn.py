@@ -12,7 +12,11 @@ from .outputs import Bernoulli
 
 
 class FVSBN(Autoregressive):
-    """p(x_d = 1 | x_<d) = sigmoid(b_d + sum_{j<d} W_dj x_j): MADE without a hidden layer."""
+    """p(x_d = 1 | x_<d) = sigmoid(b_d + sum_{j<d} W_dj x_j): MADE without a hidden layer.
+
+    >>> FVSBN(3).log_prob(torch.zeros(2, 3)).exp().tolist()
+    [0.125, 0.125]
+    """
 
     def __init__(self, D: int):
         super().__init__(D, output=Bernoulli())

@@ -22,7 +22,10 @@ VALENCE = torch.tensor([0, 4, 3, 2, 1, 4, 1, 2, 3, 6, 1, 1, 1, 5, 1, 3, 3, 4])
 class Graph:
     """A batch of molecules: atoms (B, N) are codes of `ATOMS`, bonds (B, N, N) bond orders 0..3, symmetric.
 
-    Atoms stand first in their row, the places after them hold 0.
+    Atoms stand first in their row, the places after them hold 0. ValueError for tables that are no tensors.
+
+    >>> Graph(torch.tensor([[1, 3]]), torch.tensor([[[0, 2], [2, 0]]])).free_valence  # C=O: two hydrogens on C
+    tensor([[2, 0]])
     """
 
     atoms: Tensor
@@ -88,7 +91,11 @@ class Graph:
 
 
 def parents(graph: Graph) -> Tensor:
-    """First earlier neighbour of each atom: (B, N), -1 where there is none."""
+    """First earlier neighbour of each atom: (B, N), -1 where there is none.
+
+    >>> parents(Graph(torch.tensor([[1, 3]]), torch.tensor([[[0, 2], [2, 0]]])))
+    tensor([[-1,  0]])
+    """
     earlier = graph.bonds.tril(-1) > 0
     return torch.where(earlier.any(-1), earlier.int().argmax(-1), -1)
 
@@ -97,6 +104,9 @@ def in_bfs_order(graph: Graph) -> Tensor:
     """Is every molecule connected and its atoms in some breadth-first order? (B,).
 
     They are if every atom but the first has an earlier neighbour, and these parents never step back.
+
+    >>> in_bfs_order(Graph(torch.tensor([[1, 3]]), torch.zeros(1, 2, 2)))  # two parts
+    tensor([False])
     """
     parent, exists = parents(graph)[:, 1:], graph.atoms[:, 1:] > 0
     steps_back = (parent[:, 1:] < parent[:, :-1]) & exists[:, 1:]
@@ -107,6 +117,10 @@ def bfs_order(graph: Graph, *, generator: torch.Generator | None = None) -> Tens
     """A random breadth-first order of each molecule, for `Graph.permute`: (B, N), padding last.
 
     The first atom is uniform, and so is the order of atoms that are found together.
+
+    >>> star = Graph(torch.tensor([[3, 1, 3]]), torch.tensor([[[0, 2, 0], [2, 0, 2], [0, 2, 0]]]))
+    >>> in_bfs_order(star.permute(bfs_order(star)))
+    tensor([True])
     """
     B, N = graph.atoms.shape
     bonded, waiting = graph.bonds > 0, graph.atoms > 0
@@ -124,6 +138,10 @@ def bfs_order(graph: Graph, *, generator: torch.Generator | None = None) -> Tens
 
 
 def bandwidth(graph: Graph) -> Tensor:
-    """The longest bond, measured in places between its atoms: (B,)."""
+    """The longest bond, measured in places between its atoms: (B,).
+
+    >>> bandwidth(Graph(torch.tensor([[1, 3]]), torch.tensor([[[0, 2], [2, 0]]])))
+    tensor([1])
+    """
     place = torch.arange(graph.atoms.shape[1], device=graph.atoms.device)
     return torch.where(graph.bonds > 0, (place[:, None] - place).abs(), 0).amax((1, 2))

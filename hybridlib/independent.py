@@ -11,7 +11,11 @@ from .outputs import check_rows
 
 
 class Independent(Autoregressive):
-    """p(x) = prod_d p(x_d) with p(x_d = 1) = sigmoid(b_d): no variable sees another."""
+    """p(x) = prod_d p(x_d) with p(x_d = 1) = sigmoid(b_d): no variable sees another.
+
+    >>> Independent.fitted(torch.tensor([[1.0, 0.0], [1.0, 1.0]])).sample(5).shape
+    torch.Size([5, 2])
+    """
 
     def __init__(self, D: int):
         super().__init__(D)

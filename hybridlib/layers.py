@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 
 def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """A multilayer perceptron (B, sizes[0]) -> (B, sizes[-1]), with the activation between its linear layers."""
+    """A multilayer perceptron (B, sizes[0]) -> (B, sizes[-1]), with the activation between its linear layers.
+
+    ValueError for fewer than two sizes.
+
+    >>> mlp(2, 64, 64, 1)(torch.zeros(5, 2)).shape
+    torch.Size([5, 1])
+    """
     if len(sizes) < 2:
         raise ValueError(f"a network leads from one size to another, got {sizes}; give at least two")
     layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation())]
@@ -21,19 +27,32 @@ def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
 
 
 def mask(in_degrees: Tensor, out_degrees: Tensor, *, strict: bool) -> Tensor:
-    """The 0/1 matrix (out, in) of allowed connections: in degree <= out degree, or < where strict."""
+    """The 0/1 matrix (out, in) of allowed connections: in degree <= out degree, or < where strict.
+
+    >>> mask(torch.tensor([1, 2, 3]), torch.tensor([1, 2]), strict=False).tolist()
+    [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    """
     allowed = in_degrees < out_degrees[:, None] if strict else in_degrees <= out_degrees[:, None]
     return allowed.to(torch.get_default_dtype())
 
 
 def initial_weights(shape_mask: Tensor) -> Tensor:
-    """Random weights (out, in), uniform within 1/sqrt(allowed fan-in) of zero: a masked unit is not a weaker unit."""
+    """Random weights (out, in), uniform within 1/sqrt(allowed fan-in) of zero: a masked unit is not a weaker unit.
+
+    >>> (initial_weights(torch.ones(8, 4)).abs() <= 0.5).all()
+    tensor(True)
+    """
     bound = shape_mask.sum(1, keepdim=True).clamp(min=1).rsqrt()
     return (2 * torch.rand_like(shape_mask) - 1) * bound * shape_mask
 
 
 class MaskedLinear(nn.Module):
-    """y = (W * M) x + b with the mask M chosen anew in every call, for models with many orders."""
+    """y = (W * M) x + b with the mask M chosen anew in every call, for models with many orders.
+
+    >>> layer = MaskedLinear(degrees := torch.arange(4), degrees, strict=True)
+    >>> layer(torch.randn(5, 4), degrees.flip(0), degrees.flip(0)).shape
+    torch.Size([5, 4])
+    """
 
     def __init__(self, in_degrees: Tensor, out_degrees: Tensor, *, strict: bool):
         super().__init__()
@@ -59,6 +78,9 @@ class Staircase(nn.Module):
     and only these weights exist, one rectangle after the other in ``weight``. With four groups that is 5/8 of the dense
     layer's weights, which pays for the multiplication by the mask (benchmarks/made_speed.py). In a small layer a matrix
     product costs less than cutting it up: up to 50,000 weights, one group is the default, and ``weight`` a matrix.
+
+    >>> Staircase(degrees := torch.arange(4), degrees, strict=True).dense().triu().any()
+    tensor(False)
     """
 
     def __init__(self, in_degrees: Tensor, out_degrees: Tensor, *, strict: bool, blocks: int | None = None):
@@ -73,7 +95,7 @@ class Staircase(nn.Module):
         self.weight = nn.Parameter(self._cut(initial_weights(full)))
         self.bias = nn.Parameter(torch.zeros(len(full)))
 
-    def forward(self, x: Tensor, *_degrees) -> Tensor:
+    def forward(self, x: Tensor, *_degrees: Tensor) -> Tensor:
         """(B, in) -> (B, out), for the degrees of the constructor."""
         if len(self.shapes) == 1:
             return F.linear(x, self.weight * self.mask, self.bias)
@@ -83,7 +105,7 @@ class Staircase(nn.Module):
             products.append(F.linear(x, W))
         return torch.cat(products[::-1], 1) + self.bias
 
-    def dense(self, *_degrees) -> Tensor:
+    def dense(self, *_degrees: Tensor) -> Tensor:
         """The masked weights as the matrix (out, in) that they stand for."""
         return torch.cat([F.pad(W, (0, self.in_features - W.shape[1])) for W in self._rectangles()])
 

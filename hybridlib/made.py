@@ -6,6 +6,7 @@ Chapter 5 builds it.
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
     A unit of degree k may see the inputs of degree 1..k. The largest degree is always D-1, so every input but the last
     reaches some unit however few units there are; with context there is always a unit of degree 0, which sees the
     context alone and lets it reach the first variable.
+
+    >>> evenly_spaced_degrees(5, 4).tolist()
+    [1, 2, 2, 3, 3]
     """
     if H < 1:
         raise ValueError(f"a hidden layer needs at least one unit, got {H}")
@@ -31,7 +35,11 @@ def evenly_spaced_degrees(H: int, D: int, *, context: bool = False) -> Tensor:
 
 
 def random_orders(M: int, D: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """M random orders (M, D) of D variables. ValueError for fewer than one of either."""
+    """M random orders (M, D) of D variables. ValueError for fewer than one of either.
+
+    >>> random_orders(2, 5).sort().values.tolist()
+    [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    """
     if M < 1 or D < 1:
         raise ValueError(f"random orders need at least one order and one variable, got M = {M}, D = {D}")
     return torch.stack([shuffle(D, generator=generator) for _ in range(M)])
@@ -43,6 +51,9 @@ class MaskedMLP(nn.Module):
     h_1 = relu(W_1 * M_1 [c, x] + b_1), h_l = relu(W_l * M_l h_{l-1} + b_l) (+ h_{l-1} where ``residual``),
     theta = V * M_V h_L + A * M_A [c, x] + b. Layers are staircases for the natural order; with ``any_order`` they
     take the degrees of the call.
+
+    >>> MaskedMLP(4, (8, 8), P=2)(torch.zeros(5, 4, 1)).shape
+    torch.Size([5, 4, 2])
     """
 
     def __init__(
@@ -64,8 +75,8 @@ class MaskedMLP(nn.Module):
         sizes = [context + D * width, *hidden, D * P]
         check_size(
             sum(a * b for a, b in itertools.pairwise(sizes)) + (sizes[0] * sizes[-1] if direct and hidden else 0),
-            f"D = {D} variables enter as {width} numbers and leave as {P} each; take direct=False, fewer hidden units, "
-            "or outputs with fewer numbers (LogisticMixture for grey levels), or a convolution (PixelCNN)",
+            f"D = {D} variables have {width} inputs and {P} parameters each; take direct=False, fewer hidden units, "
+            "or outputs with fewer parameters (LogisticMixture for grey levels), or a convolution (PixelCNN)",
         )
         self.D, self.P, self.width, self.context, self.residual = D, P, width, context, residual
         self.any_order = any_order
@@ -98,7 +109,7 @@ class MaskedMLP(nn.Module):
             theta = theta + self.direct(x, units[0], units[-1])
         return theta.unflatten(1, (self.D, self.P))
 
-    def sorted_weights(self, degrees: list[Tensor] | None = None):
+    def sorted_weights(self, degrees: list[Tensor] | None = None) -> tuple[list, tuple | None, tuple | None]:
         """Masked weights with all units sorted by degree: hidden [(W, b, degrees)], (V, b) or None, (A, b) or None."""
         units = self.unit_degrees([d.cpu() for d in degrees or self.natural])
         ranks = [u.argsort(stable=True) for u in units]
@@ -121,6 +132,10 @@ class MADE(Autoregressive):
     ``context``    length C of a vector c for p(x | c), which enters as inputs of degree 0
     ``residual``   later hidden layers add to the one before
     ``connectivity``  with several orders: every order also deals the hidden degrees out anew
+
+    >>> model = MADE(4, (8, 8), orders=[3, 1, 0, 2])
+    >>> model.log_prob(model.sample(5)).shape
+    torch.Size([5])
     """
 
     def __init__(
@@ -129,7 +144,7 @@ class MADE(Autoregressive):
         hidden: tuple[int, ...] = (500,),
         *,
         output: Output | None = None,
-        orders=None,
+        orders: Sequence | Tensor | None = None,
         direct: bool = True,
         context: int = 0,
         residual: bool = False,
@@ -167,7 +182,7 @@ class MADE(Autoregressive):
         return found + ([mask(inputs, outputs, strict=True)] if self.net.direct is not None else [])
 
     def theta(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None) -> Tensor:
-        """Numbers of every conditional in one pass: (B, D) -> (B, D, P), in the first order unless told otherwise."""
+        """Parameters of every conditional in one pass: (B, D) -> (B, D, P); in the first order unless told which."""
         x, context = self.placed(x, context)
         if self.several:
             return self.net(self.output.encode(x), context, self.degrees(order))
@@ -178,7 +193,9 @@ class MADE(Autoregressive):
         theta = self.net(self.output.encode(x.index_select(1, sequence)), context)
         return theta.index_select(1, sequence.argsort())  # index_select: indexing with [] is ten times slower backward
 
-    def forward(self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None):
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, order: int | Tensor | None = None
+    ) -> torch.distributions.Distribution:
         """All conditionals of one order: (B, D) -> distribution with batch shape (B, D). ValueError on wrong values."""
         return self._conditionals(*self._checked(x, context), order)
 
@@ -192,18 +209,46 @@ class MADE(Autoregressive):
         each = [self._conditionals(x, context, m).log_prob(x).sum(-1) for m in chosen]
         return torch.stack(each).logsumexp(0) - math.log(len(each)) if len(each) > 1 else each[0]
 
-    def _conditionals(self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None):
+    def log_prob_plain(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The same by D full passes, the textbook's way: pass t sees the first t variables, all others are zero.
+
+        (B, D) -> (B,), nats.
+        """
+        x, context = self._checked(x, context)
+        each = []
+        for m, order in enumerate(self.orders):
+            log_p = 0
+            for t, d in enumerate(order.tolist()):
+                before = x.index_fill(1, order[t:], 0)  # what is generated from step t on is not there yet
+                log_p = log_p + self._conditionals(before, context, m).log_prob(x)[:, d]
+            each.append(log_p)
+        return torch.stack(each).logsumexp(0) - math.log(len(each))
+
+    def _conditionals(
+        self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None
+    ) -> torch.distributions.Distribution:
         return self.output.distribution(self.theta(x, context, order))
 
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n samples (n, D), each hidden unit computed once: the work of one pass instead of D."""
         return self._sample(n, context, generator, self._frontier)
 
-    def sample_plain(self, n: int, *, context=None, generator: torch.Generator | None = None) -> Tensor:
-        """The same samples by D full passes: the textbook's way, and the oracle of ``sample``."""
-        return self._sample(n, context, generator, self._full_passes)
+    def sample_plain(
+        self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The same samples by D full passes, the textbook's way: pass t is made for the variable of step t alone."""
 
-    def generate(self, noise: Tensor, icdf, context: Tensor | None = None) -> Tensor:
+        def full_passes(u: Tensor, context: Tensor | None, m: int) -> Tensor:
+            x = torch.zeros_like(u)
+            for d in self.orders[m].tolist():
+                x[:, d] = self.output.icdf(self.theta(x, context, m)[:, d], u[:, d])
+            return x
+
+        return self._sample(n, context, generator, full_passes)
+
+    def generate(
+        self, noise: Tensor, icdf: Callable[[Tensor, Tensor], Tensor], context: Tensor | None = None
+    ) -> Tensor:
         """x_d = icdf(theta_d(x_before(d)), noise_d) in the first order, each hidden unit computed once.
 
         (B, D) -> (B, D), as of a model in eval mode. Where a gradient is wanted, by D full passes.
@@ -216,7 +261,14 @@ class MADE(Autoregressive):
             return self._frontier(noise, context, None, icdf=icdf)
 
     @sampling
-    def inpaint(self, x: Tensor, known: Tensor, *, context=None, generator: torch.Generator | None = None) -> Tensor:
+    def inpaint(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        context: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Fill in the variables that are not known: (B, D) and known (D,) bool -> (B, D), a sample of p(x | x_known).
 
         The known variables must come first in the order. A model of several orders has learned any order, so one is
@@ -261,12 +313,6 @@ class MADE(Autoregressive):
         for m in which.unique().tolist():
             rows = (which == m).to(u.device)
             x[rows] = sampler(u[rows], None if context is None else context[rows], m)
-        return x
-
-    def _full_passes(self, u: Tensor, context: Tensor | None, order) -> Tensor:
-        x = torch.zeros_like(u)
-        for d in self._sequence(order).tolist():
-            x[:, d] = self.output.icdf(self.theta(x, context, order)[:, d], u[:, d])
         return x
 
     def _frontier(self, u: Tensor, context: Tensor | None, order, given: Tensor | None = None, icdf=None) -> Tensor:

@@ -4,6 +4,8 @@ Larochelle & Murray (2011), "The neural autoregressive distribution estimator"; 
 Chapter 2 builds it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -17,9 +19,12 @@ class NADE(Autoregressive):
 
     The sum of a variable differs from that of the one before it by a single term, so all D hidden layers of H units
     cost O(D H) together and not O(D^2 H).
+
+    >>> NADE(4, 8).sample(5).shape
+    torch.Size([5, 4])
     """
 
-    def __init__(self, D: int, H: int = 100, *, orders=None):
+    def __init__(self, D: int, H: int = 100, *, orders: Sequence[int] | Tensor | None = None):
         super().__init__(D, orders=orders)
         if len(self.orders) > 1:
             raise ValueError(f"NADE has one order, got {len(self.orders)}; MADE takes several")

@@ -1,10 +1,11 @@
-"""What a network's numbers mean: theta (B, D, P) becomes a ``torch.distributions`` object with batch shape (B, D).
+"""What parameters mean: a network's theta (B, D, P) becomes a ``torch.distributions`` object with batch shape (B, D).
 
 An output also draws by inverse transform, one uniform per variable, so that two samplers which are given the same
-uniforms must give the same samples. Chapter 5 (MADE, done right) builds it.
+uniforms must give the same samples. Chapter 5 builds it.
 """
 
 import math
+import numbers
 
 import torch
 import torch.nn.functional as F
@@ -15,27 +16,47 @@ from .described import Described
 
 
 def precise(t: Tensor) -> Tensor:
-    """float32 at least: a network may compute in 8 or 11 bits, probabilities and their sums may not."""
+    """float32 at least: a network may compute in 8 or 11 bits, probabilities and their sums may not.
+
+    >>> precise(torch.zeros(2, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
     return t.to(torch.promote_types(t.dtype, torch.float32))
 
 
 def beside(x: Tensor, weight: Tensor) -> Tensor:
-    """x on the device of the weights, in their precision or float32, so that whole numbers stay whole."""
+    """x on the device of the weights, in their precision or float32, so that whole numbers stay whole.
+
+    >>> beside(torch.tensor([255]), torch.zeros(1, dtype=torch.bfloat16))
+    tensor([255.])
+    """
     return x.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
 
 
 def through(network: nn.Module, x: Tensor) -> Tensor:
-    """network(x), computed in the precision of its weights, answered in float32 at least."""
+    """network(x), computed in the precision of its weights, answered in float32 at least.
+
+    >>> through(nn.Linear(3, 2).bfloat16(), torch.zeros(5, 3)).dtype
+    torch.float32
+    """
     return precise(network(x.to(next(network.parameters(), x).dtype)))
 
 
 def values(x: Tensor) -> Tensor:
-    """x to look at: what a transform of torch.func has wrapped, such as a batch of vmap, as the tensor that it is."""
+    """x to look at: what a transform of torch.func has wrapped, such as a batch of vmap, as the tensor that it is.
+
+    >>> values(torch.ones(2))
+    tensor([1., 1.])
+    """
     return getattr(torch.func, "debug_unwrap", lambda x: x)(x)  # torch has it since 2.7; before, vmap cannot be asked
 
 
 def outcome(p: Tensor, u: Tensor) -> Tensor:
-    """Inverse transform: p (..., K), u (...) -> the first of K outcomes whose cumulative probability exceeds u."""
+    """Inverse transform: p (..., K), u (...) -> the first of K outcomes whose cumulative probability exceeds u.
+
+    >>> outcome(torch.tensor([0.2, 0.5, 0.3]), torch.tensor(0.6))
+    tensor(1)
+    """
     cumulative = p.cumsum(-1)
     # sums round: the last one is not quite 1, and a u above it must not draw an outcome of probability 0
     total = cumulative[..., -1]
@@ -44,10 +65,14 @@ def outcome(p: Tensor, u: Tensor) -> Tensor:
 
 
 class Bernoulli(Described):
-    """p(x = 1) = sigmoid(theta): one number per variable, values 0 and 1."""
+    """p(x = 1) = sigmoid(theta): one parameter per variable, values 0 and 1.
 
-    P = 1  # numbers per variable that the network gives
-    width = 1  # numbers per variable that the network sees
+    >>> Bernoulli().distribution(torch.zeros(5, 3, 1)).log_prob(torch.ones(5, 3)).shape
+    torch.Size([5, 3])
+    """
+
+    P = 1  # parameters per variable, which the network gives
+    width = 1  # inputs per variable, which the network sees
 
     def distribution(self, theta: Tensor) -> distributions.Distribution:
         """(B, D, 1) -> Bernoulli with batch shape (B, D)."""
@@ -71,7 +96,10 @@ class Bernoulli(Described):
 
 
 def check_whole(x: Tensor, K: int, owner: str, remedy: str) -> None:
-    """Raise ValueError, "`owner` whole numbers ...; `remedy`", unless every entry is one of 0..K-1 (NaN is none)."""
+    """Raise ValueError, "`owner` whole numbers ...; `remedy`", unless every entry is one of 0..K-1 (NaN is none).
+
+    >>> check_whole(torch.tensor([0.0, 3.0]), 4, "dice show", "count from 0")
+    """
     x = values(x if x.is_floating_point() else x.long())  # in 8 bits, K = 256 would be 0
     good = (x >= 0) & (x < K) & (x == x.round())
     if not good.all():
@@ -79,7 +107,10 @@ def check_whole(x: Tensor, K: int, owner: str, remedy: str) -> None:
 
 
 def check_rows(x: Tensor, D: int | None, owner: str) -> None:
-    """Raise ValueError unless x is a tensor of real numbers of shape (B, D); any number of columns where D is None."""
+    """Raise ValueError unless x is a tensor of real numbers of shape (B, D); any number of columns where D is None.
+
+    >>> check_rows(torch.zeros(5, 3), 3, "this model")
+    """
     shape = f"(B, {'D' if D is None else D})"
     if not isinstance(x, Tensor):
         raise ValueError(f"{owner} needs a tensor of shape {shape}, got {type(x).__name__}; torch.as_tensor makes one")
@@ -90,24 +121,49 @@ def check_rows(x: Tensor, D: int | None, owner: str) -> None:
 
 
 def check_finite(x: Tensor, what: str = "data", remedy: str = "remove them") -> None:
-    """Raise ValueError on NaN and infinities."""
+    """Raise ValueError on NaN and infinities.
+
+    >>> check_finite(torch.zeros(5, 3))
+    """
     bad = (~torch.isfinite(values(x))).sum().item()
     if bad:
         raise ValueError(f"the {what} hold {bad} NaN or infinite entries; {remedy}")
 
 
+def check_temperature(temperature: float | Tensor) -> None:
+    """Raise ValueError unless it is a positive and finite number, or a tensor that holds one.
+
+    >>> check_temperature(0.7)
+    """
+    number = isinstance(temperature, numbers.Real) or (isinstance(temperature, Tensor) and not temperature.ndim)
+    if not (number and 1e-30 <= temperature <= 1e30):  # beyond, float32 has 0 and infinity alone
+        raise ValueError(f"temperature is {temperature!r}; it must be positive and finite, from 1e-30 to 1e30")
+
+
 class Categorical(Described):
-    """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot."""
+    """p(x = k) = softmax(theta)_k for the K values 0, ..., K - 1; the network sees them one-hot.
+
+    >>> Categorical(3).distribution(torch.zeros(5, 2, 3)).batch_shape
+    torch.Size([5, 2])
+    """
 
     def __init__(self, K: int):
         if K < 2 or int(K) != K:
             raise ValueError(f"Categorical needs a whole number of categories, at least K = 2, got {K}")
         self.P = self.width = K
 
-    def distribution(self, theta: Tensor) -> distributions.Distribution:
-        """(B, D, K) -> Categorical with batch shape (B, D)."""
+    def distribution(
+        self, theta: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0
+    ) -> distributions.Distribution:
+        """(B, D, K) -> Categorical with batch shape (B, D); ``temperature`` divides the logits.
+
+        Where ``allowed`` (B, D, K) is False, the probability is zero.
+        """
+        check_temperature(temperature)
+        logits = precise(theta) / temperature
+        logits = logits if allowed is None else logits.masked_fill(~allowed, -math.inf)
         # normalized here: torch subtracts a logsumexp instead, which rounds away what large logits differ by
-        return distributions.Categorical(logits=precise(theta).log_softmax(-1), validate_args=False)
+        return distributions.Categorical(logits=logits.log_softmax(-1), validate_args=False)
 
     def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
         """Inverse transform: the first category whose cumulative probability exceeds u."""
@@ -125,7 +181,11 @@ class Categorical(Described):
 
 
 class Real(Described):
-    """Outputs on the real line share what the network sees and what is refused."""
+    """Outputs on the real line share what the network sees and what is refused.
+
+    >>> Normal().distribution(torch.zeros(5, 2, 2)).log_prob(torch.zeros(5, 2)).shape
+    torch.Size([5, 2])
+    """
 
     width = 1
 
@@ -139,7 +199,11 @@ class Real(Described):
 
 
 def bounded(log_scale: Tensor, bound: float = 7.0) -> Tensor:
-    """Keep a log-scale within (-bound, bound), smoothly and with slope 1 at zero: no density can run to infinity."""
+    """Keep a log-scale within (-bound, bound), smoothly and with slope 1 at zero: no density can run to infinity.
+
+    >>> bounded(torch.tensor([0.0, 1e9]))
+    tensor([0., 7.])
+    """
     return bound * torch.tanh(log_scale / bound)
 
 
@@ -169,7 +233,11 @@ class Normal(Real):
 
 
 class Logistic(distributions.Distribution):
-    """The logistic distribution with location and scale; cdf sigmoid((x - loc) / scale). torch has none."""
+    """The logistic distribution with location and scale; cdf sigmoid((x - loc) / scale). torch has none.
+
+    >>> Logistic(torch.zeros(2), torch.ones(2)).cdf(torch.zeros(2))
+    tensor([0.5000, 0.5000])
+    """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real

@@ -17,6 +17,9 @@ class CausalConv2d(nn.Conv2d):
 
     ``rows``: the rows above the middle, and with ``middle`` all of its own row too. Otherwise: the pixels to the left
     of the middle in its own row, and with ``middle`` itself too.
+
+    >>> CausalConv2d(1, 8, 3, rows=True, middle=False)(torch.zeros(5, 1, 4, 6)).shape
+    torch.Size([5, 8, 4, 6])
     """
 
     def __init__(self, inputs: int, outputs: int, k: int, *, rows: bool, middle: bool):
@@ -38,6 +41,9 @@ class PixelCNN(Autoregressive):
     Two stacks of C channels: the vertical one sees the rows above, v <- relu(conv(v)); the horizontal one sees what is
     to the left in its own row, and takes in what the vertical one found: h <- h + relu(conv(h) + A v). A single stack
     of masked k x k kernels would never see a wedge to the upper right, however many layers it has.
+
+    >>> PixelCNN((3, 4), channels=8).sample(5).shape
+    torch.Size([5, 12])
     """
 
     def __init__(

@@ -1,43 +1,39 @@
-"""The verdict in sentences: every check of `hybridlib.audit` asked of one model, and what each of them found.
+"""The verdict in sentences: every question of `hybridlib.audit` put to one model, and what each of them found.
 
 No single check suffices: a leak, a missing link, a wrong likelihood and a wrong sampler each hide from most of them.
-Built in chapter 4 on the faults of `hybridlib.faulty`; used by the later chapters and by the tests.
+So `examine` asks before and after training, from other weights too, and integrates densities that cannot be listed.
+Chapter 4 builds it, on the faults of `hybridlib.faulty`; the later chapters and the tests use it.
 """
 
 import html
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from .audit import (
-    ADAM,
-    FIT,
-    LISTABLE,
-    REACH,
-    REDRAWS,
-    _computed,
-    _copied,
-    _differ,
-    _integral,
-    _kind,
-    _not_samples,
-    _numbers,
-    _peaks,
-    _redrawn,
-    _scaled,
+    Order,
+    Source,
     allowed,
     closest_order,
+    computed,
+    copied,
+    differ,
     find_order,
     fitted,
+    form_of,
     idle_parameters,
     leaks,
     missing,
+    parameters_at,
     parities,
+    sample_complaint,
     sample_test,
+    scaled,
     sees,
     states,
     total_probability,
@@ -45,12 +41,21 @@ from .audit import (
 )
 from .noise import seeded
 
+LISTABLE = 4096  # states that are enumerated; beyond that, random points are tried
+FIT = 0.1  # nats above the entropy of a source that still count as having learnt it
+ADAM = 200  # steps of Adam for a model that L-BFGS could not teach
+REDRAWS = 24  # sets of weights tried before a pair counts as unconnected
+REACH = 1e6  # how far from the origin densities are integrated
+
 
 @dataclass
 class Check:
     """One question to a model: its name, the verdict (None where it could not be asked), and what was found.
 
     proven: False for an objection that may be the audit's own failure, such as a training that did not succeed.
+
+    >>> Check("sums", False, "the probabilities of all 64 states sum to 2").proven
+    True
     """
 
     name: str
@@ -61,20 +66,27 @@ class Check:
 
 @dataclass(repr=False)
 class Report:
-    """What an audit found. Prints as sentences; `ok` if nothing is wrong, `convicted` names the checks that object."""
+    """What an audit found. Prints as sentences; `ok` if nothing is wrong, `convicted` names the checks that object.
+
+    >>> Report([Check("leaks", False, "output 0 sees its own input")])
+    Audit: 1 check found something wrong (1 of 1 checks could be asked)
+    WRONG      leaks       output 0 sees its own input
+    """
 
     checks: list[Check] = field(default_factory=list)
-    sees: torch.Tensor | None = None  # bool [output, input], or [output, parameter, input]; None if not asked
-    leaks: list = field(default_factory=list)  # (output, input)
-    missing: list = field(default_factory=list)  # (output, input)
+    sees: Tensor | None = None  # bool [output, input], or [output, parameter, input]; None if not asked
+    leaks: list[tuple[int, int]] = field(default_factory=list)  # (output, input)
+    missing: list[tuple[int, int]] = field(default_factory=list)  # (output, input)
     total: float | None = None  # sum of all probabilities, or integral of the density
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
+        """Whether no check objects."""
         return not self.convicted
 
     @property
-    def convicted(self):
+    def convicted(self) -> set[str]:
+        """The names of the checks that object."""
         return {check.name for check in self.checks if check.ok is False}
 
     def _add(self, name, ok, found, *, proven=True):
@@ -116,7 +128,7 @@ class _Subject:
     model: object
     calls: dict
     levels: int | None
-    context: torch.Tensor | None  # (C,), filled in as a last argument
+    context: Tensor | None  # (C,), filled in as a last argument
 
     @property
     def trainable(self):
@@ -129,7 +141,7 @@ class _Subject:
         return next((t for t in tensors if t.is_floating_point()), torch.empty(0))
 
     def copy(self):
-        return replace(self, model=_copied(self.model)) if isinstance(self.model, nn.Module) else self
+        return replace(self, model=copied(self.model)) if isinstance(self.model, nn.Module) else self
 
     def _given(self, n):
         return () if self.context is None else (self.context.expand(n, -1).to(self.like),)
@@ -140,9 +152,9 @@ class _Subject:
         return self.calls["theta"](self.model, x.to(self.like), *given)
 
     def theta(self, x, context=None):
-        return self.numbers(self.answer(x, context))
+        return self.parameters(self.answer(x, context))
 
-    def numbers(self, answer):
+    def parameters(self, answer):
         """What theta gave as a tensor on the CPU: of a tuple its parts, of a Distribution its log probabilities at
         fixed values, which say all that it knows. None for what cannot be read."""
         while isinstance(answer, Independent):
@@ -151,11 +163,11 @@ class _Subject:
             at = (0.25, 0.5, 0.75) if self.levels is None else range(self.levels)
             at = [torch.full(answer.batch_shape, float(value)).to(self.like) for value in at]
             answer = tuple(answer.log_prob(value) for value in at)
-        if isinstance(answer, tuple | list) and all(isinstance(part, torch.Tensor) for part in answer):
+        if isinstance(answer, tuple | list) and all(isinstance(part, Tensor) for part in answer):
             parts = [part if part.ndim == 3 else part[..., None] for part in answer]
             together = parts and all(part.ndim == 3 and part.shape[:2] == parts[0].shape[:2] for part in parts)
             answer = torch.cat(parts, -1) if together else None
-        if not isinstance(answer, torch.Tensor):
+        if not isinstance(answer, Tensor):
             return None
         return answer.cpu().float() if answer.dtype == torch.bool else answer.cpu()  # so that they can be subtracted
 
@@ -200,18 +212,18 @@ class _Subject:
 
 
 def examine(
-    model,
+    model: object,
     *,
-    D=None,
-    order=None,
-    levels=2,
-    theta=None,
-    log_prob=None,
-    sample=None,
-    context=None,
-    source=parities,
-    seed=0,
-):
+    D: int | None = None,
+    order: Order | None = None,
+    levels: int | None = 2,
+    theta: Callable | None = None,
+    log_prob: Callable | None = None,
+    sample: Callable | None = None,
+    context: Tensor | None = None,
+    source: Callable[..., Source] = parities,
+    seed: int = 0,
+) -> Report:
     """Ask a model everything that applies and return a `Report`. The model stays as it is: copies are examined.
 
     D: number of variables, default `model.D`. order: permutation (D,) that the model promises to follow, default
@@ -223,57 +235,27 @@ def examine(
     `copies` where a model lacks the hidden units for `parities`. Checks that need what is not there, or more than 4,096
     states, are reported as not asked; densities of one or two variables are integrated. Everything may be on any
     device, and the model is examined where it is, in float32 at least. A line `answers` comes first if theta, log_prob
-    or the model's precision is not as usual.
+    or the model's precision is not as usual. `ValueError` without D, or for an order that is no permutation.
+
+    >>> report = examine(lambda x: x.cumsum(-1), D=3)
+    >>> report.convicted, report.leaks
+    ({'leaks'}, [(0, 0), (1, 1), (2, 2)])
     """
-    D = getattr(model, "D", None) if D is None else D
-    if D is None:
-        raise ValueError(f"{type(model).__name__} does not tell its number of variables: pass D=")
-    order = getattr(model, "order", None) if order is None else order
-    if order is not None:
-        order = torch.as_tensor(order).cpu()
-        if sorted(order.tolist()) != list(range(D)):
-            raise ValueError(f"order={order.tolist()} is not a permutation of 0 .. {D - 1}")
-    model, notes = _taken(model) if isinstance(model, nn.Module) else (model, [])
+    D, order = _promised(model, D, order)
     rng = torch.Generator().manual_seed(seed)
-    listable = levels is not None and levels**D <= LISTABLE
-    points = (
-        states(D, levels=levels) if listable
-        else torch.randn(64, D, generator=rng) if levels is None
-        else torch.randint(levels, (64, D), generator=rng).to(torch.get_default_dtype())
-    )  # fmt: skip
-    report = Report()
+    points = _points(D, levels, rng)
+    model, notes = _taken(model) if isinstance(model, nn.Module) else (model, [])
     subject = _Subject(model, _calls(model, theta, log_prob, sample), levels, None if context is None else context[0])
-    given = subject.calls
+    report, given = Report(), subject.calls
     subject, refused, sampling = _ask_answers(report, subject, points, notes, rng)
     if not {"theta", "log_prob"} & subject.calls.keys():
-        for name in ("repeatable", "gradients", "leaks", "connected", "support", "zero", "coins", "fits", "sums"):
-            report._add(name, None, refused["log_prob" if "log_prob" in given else "theta"])
-        report._add("samples", *sampling or (None, refused["log_prob"]))
-        return report
-    obstacle = (  # to listing all states and their probabilities
-        refused["log_prob"] if "log_prob" not in subject.calls
-        else "real values cannot be listed" if levels is None
-        else f"{levels}^{D} states are too many to list" if not listable
-        else None
-    )  # fmt: skip
-    x, log_p, possible = _lesson(subject, points, source if listable else None, order)
-    untaught = (  # why the model is not trained
-        obstacle if "log_prob" not in subject.calls
-        else "there are no parameters to set" if not subject.trainable
-        else "it calls all states impossible" if not possible.any()
-        else None if subject.copy().log_prob(x).requires_grad
-        else "log_prob passes no gradient on to the parameters"
-    )  # fmt: skip
-    # a ReLU that is off at every point hides a link and stops learning; with all signs turned it is on
-    starts = [subject, replace(subject, model=_scaled(model, -1))] if subject.trainable else [subject]
-    trained = None
-    if untaught is None:  # a fault may show only after training, so both are examined
-        trained, nats, search = _trained(starts, (x, log_p), 100 if listable else 5, rng if listable else None)
-    after = {"": subject, "after training, ": trained} if trained else {"": subject}
-    seen = [*after.values(), *starts[1:]]
+        return _unasked(report, refused["log_prob" if "log_prob" in given else "theta"], sampling, refused)
+    training = _training(subject, points, source, order, refused, rng)
+    after = {"": subject} | ({"after training, ": training.best} if training.best else {})
+    seen = [*after.values(), *training.starts[1:]]
 
     steady = _ask_repeatable(report, subject, points)
-    _ask_gradients(report, seen, x, rng)
+    _ask_gradients(report, seen, training.x, rng)
     if steady and "theta" in subject.calls:
         _ask_who_sees_whom(report, seen, points, order, rng)
     else:
@@ -283,31 +265,51 @@ def examine(
     if context is not None and "theta" in subject.calls:
         _ask_context(report, subject, points, context)
     _ask_support(report, subject, torch.randn(4, D, generator=rng), refused)
-    if obstacle or untaught:
-        for name in ("zero", "coins", "fits"):
-            report._add(name, None, obstacle or untaught)
-    else:
-        _ask_zero(report, subject, D, possible)
-        _ask_coins(report, subject, x)
-        _ask_fit(report, nats, log_p, source.__name__, search)
-    unsteady = None if steady else "probabilities that change by themselves cannot be added"
-    if levels is None and D <= 2 and "log_prob" in subject.calls and steady:
-        _ask_density(report, after, points, sampling, rng)
-        report._add("samples", *sampling or (None, obstacle))
-    elif obstacle or unsteady:
-        report._add("sums", None, obstacle or unsteady)
-        report._add("samples", *sampling or (None, obstacle or unsteady))
-    else:
-        _ask_probabilities(report, after, D, sampling, rng)
+    _ask_likelihood(report, subject, training, D)
+    _ask_total(report, after, points, training.obstacle, steady, sampling, rng)
+    return report
+
+
+def _promised(model, D, order):
+    """The number of variables, and the order that they are to follow, (D,) on the CPU, or None if any will do."""
+    D = getattr(model, "D", None) if D is None else D
+    if D is None:
+        raise ValueError(f"{type(model).__name__} does not tell its number of variables: pass D=")
+    order = getattr(model, "order", None) if order is None else order
+    if order is not None:
+        order = torch.as_tensor(order).cpu()
+        if sorted(order.tolist()) != list(range(D)):
+            raise ValueError(f"order={order.tolist()} is not a permutation of 0 .. {D - 1}")
+    return D, order
+
+
+def _listable(D, levels):
+    return levels is not None and levels**D <= LISTABLE
+
+
+def _points(D, levels, rng):
+    """Where the model is asked: all states, (levels**D, D), if they are few enough, else 64 random points, (64, D)."""
+    if _listable(D, levels):
+        return states(D, levels=levels)
+    if levels is None:
+        return torch.randn(64, D, generator=rng)
+    return torch.randint(levels, (64, D), generator=rng).to(torch.get_default_dtype())
+
+
+def _unasked(report, reason, sampling, refused):
+    """The report on a model that answers neither for theta nor for its log_prob."""
+    for name in ("repeatable", "gradients", "leaks", "connected", "support", "zero", "coins", "fits", "sums"):
+        report._add(name, None, reason)
+    report._add("samples", *sampling or (None, refused["log_prob"]))
     return report
 
 
 def _taken(model):
     """A copy for the audit, in evaluation mode, and what there is to say about it: (model, list of sentences)."""
     notes, precisions = [], {p.dtype for p in model.parameters() if p.is_floating_point()}
-    if computed := _computed(model):
-        notes.append(f"{', '.join(computed)} was computed, as by weight_norm, and is copied as it stands")
-    model = _copied(model).eval()
+    if left := computed(model):
+        notes.append(f"{', '.join(left)} was computed, as by weight_norm, and is copied as it stands")
+    model = copied(model).eval()
     for precision in precisions - {torch.get_default_dtype()}:
         notes.append(f"the model is in {str(precision).removeprefix('torch.')}")
         if precision in (torch.half, torch.bfloat16):  # too coarse to tell a leak from rounding, and to train
@@ -342,7 +344,7 @@ def _calls(model, theta, log_prob, sample):
 
 def _here(answer):
     """On the CPU, if it is a tensor."""
-    return answer.cpu() if isinstance(answer, torch.Tensor) else answer
+    return answer.cpu() if isinstance(answer, Tensor) else answer
 
 
 @torch.no_grad()
@@ -353,47 +355,108 @@ def _ask_answers(report, subject, points, notes, rng):
     that do not, the reasons by name, and the verdict and sentence about the samples, or None if they can be compared
     with probabilities.
     """
-    n, D = points.shape
     tried, calls = subject.copy(), dict(subject.calls)
     refused = {name: f"no {name} was given" for name in ("theta", "log_prob") if name not in calls}
-    if "theta" in calls:
-        answer = tried.answer(points)
-        numbers = tried.numbers(answer)
-        if isinstance(answer, torch.Tensor):
-            inputs = _numbers(lambda x: answer, points).shape[1]
-            if inputs != D:
-                raise ValueError(f"theta gave numbers for {inputs} variables where x has {D}; (B, {D}, P) is due")
-        if numbers is None or numbers.shape[:2] != (n, D):
-            refused["theta"] = f"theta answers in {_kind(answer)}; a tensor (B, D) or (B, D, P) is due"
-        elif numbers.is_complex():
-            refused["theta"] = "theta answers in complex numbers; real ones are due"
-        elif wrong := numbers.flatten(1).isnan().any(1).sum().item():
-            refused["theta"] = f"theta is nan at {wrong} of {n} points"
-        elif not isinstance(answer, torch.Tensor):
-            notes.append(f"theta answers in {_kind(answer)}, read as {numbers[0, 0].numel()} numbers for each variable")
-    if "log_prob" in calls:
-        answer = tried.log_prob(points)
-        if not isinstance(answer, torch.Tensor) or answer.shape != (n,):
-            refused["log_prob"] = f"log_prob answers in {_kind(answer)} for {n} points; ({n},), one number each, is due"
-        elif answer.is_complex():
-            refused["log_prob"] = "log_prob answers in complex numbers; real ones are due"
-        elif wrong := (answer.isnan() | (answer == math.inf)).sum().item():
-            refused["log_prob"] = f"log_prob is nan or infinite at {wrong} of {n} points"
+    for name, complaint in (("theta", _theta_complaint), ("log_prob", _log_prob_complaint)):
+        if name in calls and (sentence := complaint(tried, points, notes)):
+            refused[name] = sentence
     faults = [sentence for name, sentence in refused.items() if calls.pop(name, None)]
-    sampling = None if "sample" in calls else (None, "no sample was given")
-    if "sample" in calls:
-        try:
-            drawn = tried.sample(8, generator=rng)
-        except Exception as error:  # the report says so, and the other checks go on
-            sampling = None, f"sample fails: {type(error).__name__}: {error}"
-        else:
-            complaint = _not_samples(drawn, 8, D, subject.levels)
-            sampling = (False, complaint) if complaint else None
-            if not tried.takes_generator:
-                notes.append("sample takes no generator, so the global one was seeded for it")
+    sampling = _sampling(tried, points.shape[1], notes, rng) if "sample" in calls else (None, "no sample was given")
     if faults or notes:
         report._add("answers", not faults, "; ".join(faults + notes))
     return replace(subject, calls=calls), refused, sampling
+
+
+def _theta_complaint(subject, points, notes):
+    """Why the answers of theta cannot be read, or None; a note if they come in another form than (B, D) or (B, D, P).
+
+    `ValueError` for parameters of another number of variables: who asks so has called the wrong thing.
+    """
+    n, D = points.shape
+    answer = subject.answer(points)
+    theta = subject.parameters(answer)
+    if isinstance(answer, Tensor):
+        variables = parameters_at(lambda x: answer, points).shape[1]
+        if variables != D:
+            raise ValueError(f"theta gave parameters for {variables} variables where x has {D}; (B, {D}, P) is due")
+    if theta is None or theta.shape[:2] != (n, D):
+        return f"theta answers in {form_of(answer)}; a tensor (B, D) or (B, D, P) is due"
+    if theta.is_complex():
+        return "theta answers in complex numbers; real ones are due"
+    if wrong := theta.flatten(1).isnan().any(1).sum().item():
+        return f"theta is nan at {wrong} of {n} points"
+    if not isinstance(answer, Tensor):
+        count = theta[0, 0].numel()
+        notes.append(f"theta answers in {form_of(answer)}, read as {count} parameters for each variable")
+
+
+def _log_prob_complaint(subject, points, notes):
+    """Why the answers of log_prob cannot be used, or None. It has no notes to make."""
+    n, answer = len(points), subject.log_prob(points)
+    if not isinstance(answer, Tensor) or answer.shape != (n,):
+        return f"log_prob answers in {form_of(answer)} for {n} points; ({n},), one number each, is due"
+    if answer.is_complex():
+        return "log_prob answers in complex numbers; real ones are due"
+    if wrong := (answer.isnan() | (answer == math.inf)).sum().item():
+        return f"log_prob is nan or infinite at {wrong} of {n} points"
+
+
+def _sampling(subject, D, notes, rng):
+    """Verdict and sentence about the form of eight samples; None if it is right. Notes a sampler without generator."""
+    try:
+        drawn = subject.sample(8, generator=rng)
+    except Exception as error:  # the report says so, and the other checks go on
+        return None, f"sample fails: {type(error).__name__}: {error}"
+    if not subject.takes_generator:
+        notes.append("sample takes no generator, so the global one was seeded for it")
+    complaint = sample_complaint(drawn, 8, D, subject.levels)
+    return (False, complaint) if complaint else None
+
+
+# --- Training --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Training:
+    """What the subject was trained on, how that went, or why it was not."""
+
+    obstacle: str | None  # to listing all states and their probabilities
+    untaught: str | None  # why the model is not trained
+    x: Tensor  # (N, D), possible points
+    log_p: Tensor  # (N,), their log probabilities
+    source: str  # its name
+    possible: Tensor  # which of all states the model calls possible
+    starts: list[_Subject]
+    best: _Subject | None = None
+    nats: float = math.inf  # that the best one needs
+    search: str = ""  # what was tried
+
+
+def _training(subject, points, source, order, refused, rng):
+    """Train the subject, if it can be: a fault may show only after training, so both are examined."""
+    D, levels = points.shape[1], subject.levels
+    listable = _listable(D, levels)
+    obstacle = (
+        refused["log_prob"] if "log_prob" not in subject.calls
+        else "real values cannot be listed" if levels is None
+        else f"{levels}^{D} states are too many to list" if not listable
+        else None
+    )  # fmt: skip
+    x, log_p, possible = _lesson(subject, points, source if listable else None, order)
+    untaught = (
+        obstacle if "log_prob" not in subject.calls
+        else "there are no parameters to set" if not subject.trainable
+        else "it calls all states impossible" if not possible.any()
+        else None if subject.copy().log_prob(x).requires_grad
+        else "log_prob passes no gradient on to the parameters"
+    )  # fmt: skip
+    # a ReLU that is off at every point hides a link and stops learning; with all signs turned it is on
+    starts = [subject, replace(subject, model=scaled(subject.model, -1))] if subject.trainable else [subject]
+    training = _Training(obstacle, untaught, x, log_p, source.__name__, possible, starts)
+    if untaught is None:
+        how = (100, rng) if listable else (5, None)
+        training.best, training.nats, training.search = _trained(starts, (x, log_p), *how)
+    return training
 
 
 def _lesson(subject, points, source, order):
@@ -434,6 +497,23 @@ def _trained(starts, lesson, steps, rng):
     return best, nats, tried
 
 
+def _redrawn(model, rng):
+    """A copy with other weights: each times a random number of either sign, so that masks written into them stay.
+
+    Tensors of nothing but zeros are drawn anew.
+    """
+    model = copied(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                drawn = torch.randn(parameter.shape, generator=rng).to(parameter)
+                if parameter.any():
+                    parameter.mul_(drawn.sign() * (0.5 + drawn.abs()))
+                else:
+                    parameter.copy_(drawn / (parameter.shape[-1] if parameter.ndim > 1 else 1) ** 0.5)
+    return model
+
+
 def _entropy(log_p):
     return -(log_p.exp() * log_p).sum().item()
 
@@ -442,13 +522,13 @@ def _entropy(log_p):
 def _ask_repeatable(report, subject, points):
     call = subject.theta if "theta" in subject.calls else subject.log_prob
     first, second = call(points), call(points)
-    differ, found = _differ(first, second), "the same input gives the same output twice"
-    if differ.any():
-        change = (first - second).abs()[differ].max().item()
+    changed, found = differ(first, second), "the same input gives the same output twice"
+    if changed.any():
+        change = (first - second).abs()[changed].max().item()
         found = f"two calls with the same input differ by up to {change:.2g}"
         found += ": calling changes the model or draws numbers"
-    report._add("repeatable", not differ.any(), found)
-    return not differ.any()
+    report._add("repeatable", not changed.any(), found)
+    return not changed.any()
 
 
 def _ask_gradients(report, subjects, points, rng):
@@ -482,7 +562,7 @@ def _ask_who_sees_whom(report, subjects, points, order, rng):
     def look(s):
         return sees(s.theta, points, levels=levels, per_parameter=True)
 
-    # weights with which the numbers break down show nothing
+    # weights with which the parameters break down show nothing
     sound = [s for s in subjects[1:] if not s.theta(points).isnan().any()]
     seen = torch.stack([look(s) for s in (subject, *sound)]).any(dim=0)
     may = torch.ones(D, D, dtype=torch.bool) if order is None else allowed(order)
@@ -526,7 +606,7 @@ def _ask_context(report, subject, points, context):
     x = points[:1].expand(len(context), -1)
     deaf = (~sees(lambda c: subject.theta(x, c), context.cpu(), levels=None)).nonzero().tolist()
     found = _listing([f"output {d} ignores context {c}" for d, c in deaf])
-    report._add("context", not deaf, found or "every output sees every number of the context")
+    report._add("context", not deaf, found or "every output sees every entry of the context")
 
 
 @torch.no_grad()
@@ -544,6 +624,17 @@ def _ask_support(report, subject, x, refused):
         report._add("support", refuses, f"{found}, though the values are 0 .. {levels - 1}" if not refuses else found)
 
 
+def _ask_likelihood(report, subject, training, D):
+    """Before and after training: zero, coins, fits."""
+    if reason := training.obstacle or training.untaught:
+        for name in ("zero", "coins", "fits"):
+            report._add(name, None, reason)
+    else:
+        _ask_zero(report, subject, D, training.possible)
+        _ask_coins(report, subject, training.x)
+        _ask_fit(report, training)
+
+
 def _ask_zero(report, subject, D, possible):
     """A convention of networks, not a law: a model may add a constant of its own."""
     least = D * math.log(subject.levels)
@@ -552,7 +643,7 @@ def _ask_zero(report, subject, D, possible):
     zero = replace(subject, model=zeroed(subject.model))
     cost = -zero.log_prob(states(D, levels=subject.levels)).detach()
     if not cost.isfinite().all():
-        return report._add("zero", None, "with all parameters zero its numbers break down")
+        return report._add("zero", None, "with all parameters zero its answers break down")
     found = f"with all parameters zero a state costs {cost.mean():.3f} nats"
     found += f", where fair coins cost {D} ln {subject.levels} = {least:.3f}"
     report._add("zero", (cost - least).abs().max().item() < 1e-4, found, proven=False)
@@ -565,16 +656,30 @@ def _ask_coins(report, subject, x):
     report._add("coins", claim > least - 1e-3, found)
 
 
-def _ask_fit(report, nats, log_p, name, search):
-    entropy = _entropy(log_p)
+def _ask_fit(report, training):
+    nats, entropy, name = training.nats, _entropy(training.log_p), training.source
     found = f"trained on {name} it needs {nats:.3f} nats, the entropy is {entropy:.3f}"
     if nats < entropy - 1e-3:
         report._add("fits", False, f"{found}: no distribution can do that")
     elif nats < entropy + FIT:
         report._add("fits", True, found)
     else:
-        report._add("fits", False, f"training did not find {name}: {search} ended at {nats:.3f} nats at best, "
+        report._add("fits", False, f"training did not find {name}: {training.search} ended at {nats:.3f} nats at best, "
                     f"the entropy is {entropy:.3f}", proven=False)  # fmt: skip
+
+
+def _ask_total(report, subjects, points, obstacle, steady, sampling, rng):
+    """Do the probabilities sum to one, and do the samples follow them? subjects: before and after training."""
+    subject, D = subjects[""], points.shape[1]
+    reason = obstacle or (None if steady else "probabilities that change by themselves cannot be added")
+    if subject.levels is None and D <= 2 and "log_prob" in subject.calls and steady:
+        _ask_density(report, subjects, points, sampling, rng)
+        report._add("samples", *sampling or (None, obstacle))
+    elif reason:
+        report._add("sums", None, reason)
+        report._add("samples", *sampling or (None, reason))
+    else:
+        _ask_probabilities(report, subjects, D, sampling, rng)
 
 
 def _ask_probabilities(report, subjects, D, sampling, rng):
@@ -599,7 +704,7 @@ def _ask_probabilities(report, subjects, D, sampling, rng):
 def _compared(subject, D, rng):
     """p-value and total variation of 20,000 samples; impossible values have no chance at all."""
     drawn = subject.sample(20_000, generator=rng)
-    if _not_samples(drawn, 20_000, D, subject.levels):
+    if sample_complaint(drawn, 20_000, D, subject.levels):
         return 0.0, 1.0
     return sample_test(lambda n, generator: drawn, subject.log_prob, D, levels=subject.levels)
 
@@ -620,6 +725,59 @@ def _ask_density(report, subjects, points, sampling, rng):
     found += f", give or take {tolerance:.2g}"
     one = abs(report.total - 1) < tolerance
     report._add("sums", None if one and error > 0.1 else one, found)
+
+
+def _integral(log_density, D, near):
+    """Integral over [-REACH, REACH]^D, D = 1 or 2, and an estimate of its error: (float, float).
+
+    Adaptive cubature in t, where x = sinh t: fine near the origin, and as fine in proportion far away. A cell is cut up
+    until that changes nothing; also, seven times, where it holds a point of `near`, (N, D), lest a peak is overlooked.
+    """
+    n = {1: 512, 2: 64}[D]
+    nodes = torch.tensor([-0.8611363115940526, -0.3399810435848563, 0.3399810435848563, 0.8611363115940526]).double()
+    weights = torch.tensor([0.3478548451374538, 0.6521451548625461, 0.6521451548625461, 0.3478548451374538]).double()
+    nodes, weights = (torch.cartesian_prod(*[each] * D).view(-1, D) for each in (nodes, weights))
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * D).view(-1, D)
+
+    def masses(centres):
+        t = (centres[:, None] + half * nodes).view(-1, D)
+        log_p = torch.cat([log_density(part.sinh()).double() for part in t.split(20_000)])
+        log_p = log_p.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf) + t.cosh().log().sum(-1)
+        return log_p.exp().view(len(centres), -1) @ weights.prod(-1) * half**D
+
+    end, near = math.asinh(REACH), near.double().asinh()
+    half, total, error, cuts = end / n, 0.0, 0.0, 0
+    steps = (2 * torch.arange(n).double() + 1) * half - end
+    cells = torch.cartesian_prod(*[steps] * D).view(-1, D)
+    before = masses(cells)
+    while len(cells):
+        holds = ((near - cells[:, None]).abs() <= half).all(-1).any(-1)
+        half, cuts = half / 2, cuts + 1
+        parts = cells[:, None] + half * corners
+        after = masses(parts.view(-1, D)).view(len(cells), -1)
+        change = (after.sum(-1) - before).abs()
+        again = (change > 1e-6) | (holds & (cuts <= 7))
+        if again.sum() > 20_000 or cuts == 30:
+            again[:] = False
+        total, error = total + after[~again].sum().item(), error + change[~again].sum().item()
+        cells, before = parts[again].view(-1, D), after[again].view(-1)
+    return total, error
+
+
+def _peaks(log_density, starts):
+    """Where a climb up a log-density leads: (N, D) from starts (N, D); for narrow peaks that a grid would miss."""
+    x = starts.clone().requires_grad_()
+    climber = torch.optim.LBFGS([x], max_iter=50, line_search_fn="strong_wolfe")
+
+    def depth():
+        climber.zero_grad()
+        down = -log_density(x).nan_to_num(nan=-1e6, neginf=-1e6).sum()
+        if down.requires_grad:
+            down.backward()
+        return down
+
+    climber.step(depth)
+    return x.detach()
 
 
 def _listing(sentences, most=3):

@@ -14,6 +14,9 @@ class RGCN(Described, nn.Module):
     """Embeddings of the atoms of a graph, equivariant: permuting the atoms permutes the embeddings.
 
     ``A`` atom types, ``H`` width, ``layers`` rounds of messages, ``R`` kinds of bonds.
+
+    >>> RGCN(4, H=8)(torch.tensor([[1, 3, 0]]), torch.zeros(1, 3, 3)).shape
+    torch.Size([1, 3, 8])
     """
 
     def __init__(self, A: int, H: int = 128, layers: int = 3, *, R: int = 3):
@@ -38,20 +41,25 @@ class RGCN(Described, nn.Module):
         """What each atom tells itself, and its neighbours through each kind of bond: (..., H) -> (..., R + 1, H)."""
         return self.layers[layer](h).unflatten(-1, (self.R + 1, -1))
 
-    def gather(self, layer: int, h: Tensor, own: Tensor, bags: Tensor, to: Tensor) -> Tensor:
+    def gather(self, layer: int, h: Tensor, own: Tensor, message: Tensor, hearer: Tensor) -> Tensor:
         """The same layer for atoms listed one under another, whatever graphs they belong to: (M, H) -> (T, H).
 
-        New row t continues row own[t] of h, and hears the rows bags[to == t] of the messages (M (R + 1), H):
-        row m (R + 1) + r is what row m of h tells through bonds of order r, or to itself if r = 0.
+        rows of h   rows of the messages, for R = 3                         rows of the answer
+        0           0: to itself  1: through order 1   2: ... 2   3: ... 3
+        1           4: to itself  5: through order 1   6: ... 2   7: ... 3  t: h[own[t]] + relu(b + the sum of all
+        m           m (R + 1) + r: through order r, to itself for r = 0        rows message[l] with hearer[l] = t)
         """
-        heard = sums(self.messages(layer, h).flatten(0, 1), bags, to, len(own))
+        heard = sums(self.messages(layer, h).flatten(0, 1), message, hearer, len(own))
         return h[own] + (heard + self.biases[layer]).relu()
 
 
-def sums(rows: Tensor, bags: Tensor, to: Tensor, T: int) -> Tensor:
-    """Row t of the result is the sum of those rows[bags] whose entry in ``to`` is t: (M, H) -> (T, H).
+def sums(rows: Tensor, which: Tensor, to: Tensor, T: int) -> Tensor:
+    """Row t of the result is the sum of those rows[which] whose entry in ``to`` is t: (M, H) -> (T, H).
 
     `embedding_bag` does the same, but cannot be differentiated twice.
+
+    >>> sums(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 2, 1]), torch.tensor([0, 0, 1]), 2).tolist()
+    [[5.0], [2.0]]
     """
-    parts = rows.index_select(0, bags)
+    parts = rows.index_select(0, which)
     return parts.new_zeros(T, parts.shape[1]).scatter_add(0, to[:, None].expand_as(parts), parts)

@@ -5,6 +5,7 @@ unsupervised multitask learners" (GPT-2: normalization in front of each part). C
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,11 @@ from .outputs import Bernoulli, Categorical, check_rows, precise
 
 
 class Block(nn.Module):
-    """h + attention(norm(h)), then h + mlp(norm(h)): the first mixes earlier steps in, the second thinks about it."""
+    """h + attention(norm(h)), then h + mlp(norm(h)): the first mixes earlier steps in, the second thinks about it.
+
+    >>> Block(8, heads=2, dropout=0.0)(torch.zeros(5, 3, 8))[0].shape
+    torch.Size([5, 3, 8])
+    """
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
@@ -50,6 +55,9 @@ class Transformer(Autoregressive):
     Step t reads the symbol before it, x_{t-1} (a start symbol at first), and attends to steps up to t: so theta_t sees
     x_1, ..., x_{t-1}. With ``end``, a sequence is over at its first ``end``: all later symbols are ``end`` too, with
     probability 1, so that sequences of any length up to T share one distribution.
+
+    >>> Transformer(6, 4, width=8).sample(5, prefix=[2, 0], temperature=0.7).shape
+    torch.Size([5, 6])
     """
 
     def __init__(
@@ -104,7 +112,7 @@ class Transformer(Autoregressive):
         self,
         n: int,
         *,
-        prefix: Tensor | None = None,
+        prefix: Sequence[int] | Tensor | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -130,7 +138,16 @@ class Transformer(Autoregressive):
         return x
 
     @sampling
-    def sample_plain(self, n: int, *, prefix=None, temperature=1.0, top_k=None, top_p=None, generator=None) -> Tensor:
+    def sample_plain(
+        self,
+        n: int,
+        *,
+        prefix: Sequence[int] | Tensor | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """The same samples by T full passes, which forget everything in between: the oracle of ``sample``."""
         u, x = self._begin(n, prefix, generator)
         for t in range(0 if prefix is None else len(prefix), self.T):
@@ -170,6 +187,9 @@ def adjust(theta: Tensor, temperature: float = 1.0, top_k: int | None = None, to
     temperature: theta / temperature; below 1 the likely become likelier. top_k: only the k likeliest symbols stay.
     top_p (nucleus; Holtzman et al., 2020, arXiv:1904.09751): the fewest likeliest symbols stay that hold at least the
     probability top_p together. All three in this order. ValueError outside temperature > 0, top_k >= 1, 0 < top_p <= 1.
+
+    >>> adjust(torch.tensor([1.0, 2.0, 3.0]), top_k=2)
+    tensor([-inf, 2., 3.])
     """
     if not 0 < temperature < math.inf:
         raise ValueError(
@@ -194,6 +214,9 @@ class InBlocks(Described, nn.Module):
     """A model of D bits that reads and writes k at a time: p(bits) = p(symbols), because packing is one-to-one.
 
     ``model`` has D / k variables of 2^k values each. Attention over a k-th of the steps costs a k-th to a k^2-th.
+
+    >>> InBlocks(Transformer(3, 4, width=8), k=2).sample(5).shape
+    torch.Size([5, 6])
     """
 
     def __init__(self, model: Autoregressive, k: int):

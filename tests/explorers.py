@@ -5,7 +5,7 @@ from torch import nn
 
 from hybridlib.graphaf import GraphAF
 from hybridlib.noise import seeded
-from hybridlib.page import widgets
+from hybridlib.page import explorer, widgets
 from hybridlib.transformer import Transformer
 
 QUESTIONS = [
@@ -40,7 +40,7 @@ MOLECULES = ["CC(=O)Nc1ccccc1", "C[N+](=O)[O-]", "CC(C)(F)C#N", "C1CC2CC1CC2", "
 
 def rules(page, module, call, argument):
     """What the `rules` of an explorer's module give: `call` is a JavaScript function of (rules, argument)."""
-    source = widgets.module_source(module)
+    source = explorer.module_source(module)
     return page.evaluate(
         f"""async ([source, argument]) => {{
             const address = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));

@@ -10,7 +10,6 @@ from torch import nn
 from hybridlib import train
 from hybridlib.autoencoder import Autoencoder, corrupt, largest_angle
 from hybridlib.layers import mlp
-from hybridlib.page import comparison
 
 
 def test_a_linear_autoencoder_finds_the_principal_subspace():
@@ -82,17 +81,6 @@ def test_a_denoiser_is_judged_by_the_clean_input():
     torch.testing.assert_close(model.error(x, x + 2), torch.full((5,), 12.0))
 
 
-def test_a_probe_reads_what_is_linear_and_guesses_what_is_not():
-    x = torch.randn(1200, 5, generator=rng())
-    linear, knot = (x[:, 0] > x[:, 1]).long(), (x[:, 0] * x[:, 1] > 0).long()
-    features = x[:1000], x[1000:]
-    accuracy, error = comparison.probe(features, (linear[:1000], linear[1000:]))
-    assert accuracy > 0.95 and error == pytest.approx((accuracy * (1 - accuracy) / 200) ** 0.5)
-    assert 0.35 < comparison.probe(features, (knot[:1000], knot[1000:]))[0] < 0.65
-    few = x[:4], x[1000:]  # four rows in five dimensions can be told apart whatever their labels: test rows decide
-    assert comparison.probe(few, (torch.tensor([0, 1, 0, 1]), linear[1000:]))[0] < 0.95
-
-
 X = torch.zeros(4, 3)
 MODEL = Autoencoder(mlp(3, 2), mlp(2, 3))
 
@@ -108,9 +96,6 @@ MODEL = Autoencoder(mlp(3, 2), mlp(2, 3))
         (lambda: corrupt(X, -1), "amount is -1"),
         (lambda: corrupt(X, math.nan), "amount is nan"),
         (lambda: corrupt(X, 1.5, kind="mask"), "amount is 1.5"),
-        (lambda: mlp(3), "at least two"),
-        (lambda: comparison.probe((X, X), (torch.zeros(3), torch.zeros(4))), r"\(4, 3\) do not fit 3 labels"),
-        (lambda: comparison.probe((X / 0, X), (torch.zeros(4), torch.zeros(4))), "NaN or infinite"),
     ],
 )
 def test_bad_input(call, message):

@@ -18,7 +18,7 @@ BUDGETS = {
         "independent fvsbn nade made ensembles transformer pixelcnn autoencoder vae flows dequantization argmax "
         "graphs rgcn subgraphs graphaf",
     ),
-    "page": (1000, "page page.source page.viz page.widgets page.exercise page.comparison"),
+    "page": (1000, "page page.source page.viz page.explorer page.widgets page.exercise page.comparison"),
 }
 
 

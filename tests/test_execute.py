@@ -16,10 +16,13 @@ from hybridlib import datasets
 DRAWS = """\
 import random, numpy as np, torch
 from torch import Generator
+from hybridlib.noise import seeded
 torch.manual_seed({seed}); np.random.seed({seed}); random.seed({seed})
 drawn = [torch.rand(1).item(), np.random.rand(), random.random(), random.Random({seed}).random()]
 drawn += [np.random.default_rng({seed}).random(), np.random.RandomState({seed}).rand()]
 drawn += [torch.rand(1, generator=g.manual_seed({seed})).item() for g in (Generator(), torch.Generator("cpu"))]
+with seeded({seed}):
+    drawn += torch.nn.Linear(2, 2).weight.flatten().tolist()
 print(drawn)"""
 
 
@@ -41,7 +44,7 @@ def test_seeds_are_shifted_where_generators_take_them(tmp_path):
     seven = execute.run(notebook(tmp_path, DRAWS.format(seed=7)))
     assert three.error is seven.error is None
     printed = [ran.notebook.cells[-1].outputs[0].text for ran in (three, seven)]
-    assert printed[0] == printed[1] and printed[0].count(",") == 7
+    assert printed[0] == printed[1] and printed[0].count(",") == 11
 
 
 class TestShift:

@@ -3,17 +3,16 @@
 import itertools
 import math
 
-import networkx
 import pytest
 import torch
 from shaken import rng, shaken
 
 from hybridlib import checkpoints
-from hybridlib.graphaf import CHECKS, READINGS, GraphAF, Growth
-from hybridlib.graphs import VALENCE, Graph, bfs_order, in_bfs_order
+from hybridlib.graphaf import CHECKS, READINGS, GraphAF
+from hybridlib.graphs import Graph, bfs_order, in_bfs_order
 from hybridlib.molecules import from_smiles, to_smiles
 from hybridlib.noise import seeded
-from hybridlib.subgraphs import FAR, distances
+from hybridlib.subgraphs import FAR
 
 MOLECULES = [
     "CC(=O)Nc1ccccc1", "C", "C#N", "C1CC1C2CC2", "CC(C)(C)C", "NCC(=O)O", "C1=CC2CC2C1", "OC1COC1", "c1ccc2ccccc2c1",
@@ -26,6 +25,16 @@ def model(reading="exact", masked=False, *, A=4, N=12, seed=0, scale=1.0, **opti
     net = shaken(GraphAF(A, N, H=12, reading=reading, masked=masked, **options), seed=seed, scale=scale)
     with torch.no_grad():
         net.mix[-1].weight *= 0.1  # three wild layers in a row would make every decision certain
+    return net
+
+
+def undecided(net):
+    """The same network, now for large molecules of few bonds, with no decision that is certain."""
+    with torch.no_grad():
+        net.atom_head[-1].weight *= 0.2
+        net.bond_head[-1].weight *= 0.2
+        net.atom_head[-1].bias[[0, 4]] -= 2
+        net.bond_head[-1].bias[0] += 0.5
     return net
 
 
@@ -52,75 +61,23 @@ def possible(model):
     return EVERYTHING[(EVERYTHING.free_valence >= 0).all(1)] if model.masked else EVERYTHING
 
 
-def slow_log_prob(model, graph):
-    """One molecule, decision by decision: the whole network on each sub-graph, features by other means."""
-    atoms, bonds, n = graph.atoms[0], graph.bonds[0].long(), int(graph.sizes[0])
-    total = 0.0
+def told(model, graph):
+    """What the decisions of the fast sampler say of molecules that it is made to draw: (B,)."""
+    total = torch.zeros(len(graph), dtype=torch.float64)
 
-    def value(output, theta, allowed, chosen):
-        if sum(allowed) == 1:
-            return 0.0
-        allowed = torch.tensor([allowed])
-        if model.reading == "categorical":
-            return theta.masked_fill(~allowed[0], -math.inf).log_softmax(-1)[chosen]
-        return output.distribution(theta[None], allowed=allowed).log_prob(torch.tensor([chosen]))[0]
+    def choose(output, theta, allowed, possible, rows, i, j=None):
+        chosen = graph.atoms[rows, i] if j is None else graph.bonds[rows, i, j].long()
+        log_p = output.distribution(theta, allowed=allowed).log_prob(chosen)
+        total[rows] += torch.where(allowed.sum(-1) > 1, log_p, 0)
+        return chosen
 
-    def summary(matrix, size):
-        part = Graph(atoms[None, :size], matrix[None, :size, :size])
-        h = model.rgcn(part.atoms, part.bonds)[0]
-        first = next((v for v in range(size - 1) if matrix[size - 1, v]), 0)
-        return h, model._summary(h.sum(0), h[first:].sum(0), h[first], h[-1], torch.tensor(size))
-
-    def free(matrix, v):
-        return int(VALENCE[atoms[v]] - matrix[v].sum())
-
-    made, start, x = torch.zeros_like(bonds), 0, model.size.weight[0]
-    for i in range(min(n + 1, model.N)):
-        chosen = int(atoms[i]) if i < n else 0
-        room = i == 0 or not model.masked or any(free(made, v) > 0 for v in range(start, i))
-        allowed = [i > 0] + [room] * model.A
-        total = total + value(model.atom_output, model._atom_theta(x), allowed, chosen)
-        if not chosen:
-            break
-        size, next_start = i, start
-        for j in range(start, i):
-            first = next((v for v in range(j) if made[i, v]), None)
-            due = first is None and (
-                not any(free(made, v) > 0 for v in range(j + 1, i)) if model.masked else j == i - 1
-            )
-            most = min(free(made, i), free(made, j)) if model.masked else 3
-            allowed = [not due] + [order <= most for order in (1, 2, 3)]
-            lonely = Graph(atoms[None, i : i + 1], torch.zeros(1, 1, 1, dtype=torch.long))
-            h, x = summary(made, size)
-            new = h[i] if size > i else model.rgcn(lonely.atoms, lonely.bonds)[0, 0]
-            paths = networkx.Graph([(int(a), int(b)) for a, b in made.nonzero()])
-            paths.add_nodes_from(range(i + 1))
-            far = networkx.shortest_path_length(paths, i, j) if networkx.has_path(paths, i, j) else FAR
-            theta = model._bond_theta(
-                x, new, h[j], free_new=torch.tensor(free(made, i)), free_other=torch.tensor(free(made, j)),
-                i=torch.tensor(i), j=torch.tensor(j), first=torch.tensor(start), distance=torch.tensor(min(far, FAR)),
-            )  # fmt: skip
-            total = total + value(model.bond_output, theta, allowed, int(bonds[i, j]))
-            if bonds[i, j]:
-                made[i, j] = made[j, i] = bonds[i, j]
-                next_start, size = (j if first is None else first), i + 1
-        start = next_start
-        x = summary(made, i + 1)[1]
+    grown = model._grow(len(graph), choose, model.masked)
+    assert torch.equal(grown.atoms, graph.atoms) and torch.equal(grown.bonds, graph.bonds.long())
     return total
 
 
-class Told(Growth):
-    """Grows the molecules that it is told to, and sums up what the decisions of the sampler say of them."""
-
-    def __init__(self, model, graph):
-        self.told, self.total = graph, torch.zeros(len(graph), dtype=torch.float64)
-        super().__init__(model, len(graph), 1.0, None, None, None)
-
-    def choose(self, output, theta, allowed, possible, rows, *, i, j=None):
-        chosen = self.told.atoms[rows, i] if j is None else self.told.bonds[rows, i, j].long()
-        log_p = self.model._distribution(output, theta, allowed, 1.0).log_prob(chosen)
-        self.total[rows] += torch.where(allowed.sum(-1) > 1, log_p, 0)
-        return chosen
+def equal(one, other):
+    return torch.equal(one.atoms, other.atoms) and torch.equal(one.bonds, other.bonds)
 
 
 @pytest.mark.parametrize("reading, masked", KINDS)
@@ -131,18 +88,37 @@ class TestReading:
             total = net.log_prob(possible(net), temperature=temperature).exp().sum().item()
             assert total == pytest.approx(1, abs=1e-8 if reading == "categorical" else 1e-5)
 
-    def test_all_at_once_equals_one_after_the_other(self, reading, masked):
-        net = model(reading, masked)
+    def test_all_at_once_equals_the_plain_likelihood(self, reading, masked):
+        """To the rounding of float64: nats of some hundred, each from sums of some thousand products."""
+        net, tempered = model(reading, masked), {"temperature": 1.3}
         graph = from_smiles(MOLECULES, A=4)
         graph = graph.permute(bfs_order(graph, generator=rng(3)))
-        slow = torch.stack([slow_log_prob(net, graph[row]) for row in range(len(graph))])
-        assert torch.allclose(net.log_prob(graph), slow, atol=1e-9)
+        plain = net.log_prob_plain(graph, **tempered)
+        assert torch.allclose(net.log_prob(graph, **tempered), plain, rtol=1e-11, atol=1e-11)
+        assert not torch.allclose(net.log_prob(graph), plain)
+
+    def test_gradients_are_those_of_the_plain_likelihood(self, reading, masked):
+        net, graph = model(reading, masked, scale=0.3), from_smiles(MOLECULES[1:4], A=4)
+        for parameter in (net.rgcn.embed.weight, net.distance.weight, net.bond_head[0].weight):
+            fast, plain = (
+                torch.autograd.grad(f(graph).sum(), parameter)[0] for f in (net.log_prob, net.log_prob_plain)
+            )
+            assert fast.any() and torch.allclose(fast, plain, rtol=1e-9, atol=1e-9)
+
+    def test_one_molecule_side_by_side_is_the_plain_sample(self, reading, masked):
+        """The same noise, decision by decision: the same molecules, from a model that is certain of few things."""
+        net, sizes = undecided(model(reading, masked, scale=0.2)), set()
+        for seed in range(15):
+            fast, plain = (f(1, temperature=1.5, generator=rng(seed)) for f in (net.sample, net.sample_plain))
+            assert equal(fast, plain), seed
+            sizes.add(int(fast.sizes))
+        assert max(sizes) > 4 and len(sizes) > 1
 
     @torch.no_grad()
     def test_growing_molecules_are_seen_like_whole_ones(self, reading, masked):
         net, graph = model(reading, masked), from_smiles([*MOLECULES, *["CC1CCCC1"] * 20], A=4, N=12)
         graph = graph.permute(bfs_order(graph, generator=rng(4)))
-        assert torch.allclose(Told(net, graph).total, net.log_prob(graph), atol=1e-9)
+        assert torch.allclose(told(net, graph), net.log_prob(graph), rtol=1e-11, atol=1e-11)
 
     def test_samples_follow_the_probabilities(self, reading, masked):
         net = model(reading, masked, A=2, N=2)
@@ -240,6 +216,15 @@ class TestLikelihood:
         ]
         assert len({tuple(theta.tolist()) for theta in thetas}) == len(values)
 
+    def test_choices_are_those_with_more_than_one_outcome(self):
+        """Two oxygens: two atoms and a bond, then no third atom has room. Of two fluorines, the bond is clear, too."""
+        net, found = model(masked=True), []
+        for molecule, choice, chosen in net.choices(from_smiles(["O=O", "FF"], A=4)):
+            can = choice.logits > -math.inf
+            assert (can.sum(-1) > 1).all() and can.gather(-1, chosen[:, None]).all()
+            found.append(molecule.tolist())
+        assert found == [[0, 0, 1, 1], [0]]
+
     def test_a_decision_with_one_outcome_costs_nothing(self):
         net = model(A=1, N=1)
         assert net.log_prob(from_smiles(["C"], A=1)).item() == net.elbo(from_smiles(["C"], A=1)).item() == 0
@@ -295,14 +280,8 @@ class TestChecks:
     @pytest.mark.parametrize("check, masked", [*((check, False) for check in CHECKS), (None, True)])
     def test_drawing_sees_what_scoring_sees(self, reading, check, masked):
         """Whatever the sampler keeps as a molecule grows, its decisions have the probabilities of `log_prob`."""
-        net, judge = (model(reading, part, scale=0.2) for part in (masked, masked or check == "mask"))
+        net, judge = (undecided(model(reading, part, scale=0.2)) for part in (masked, masked or check == "mask"))
         sizes = []
-        with torch.no_grad():  # large molecules of few bonds, and no decision is certain
-            for part in (net, judge):
-                part.atom_head[-1].weight *= 0.2
-                part.bond_head[-1].weight *= 0.2
-                part.atom_head[-1].bias[[0, 4]] -= 2
-                part.bond_head[-1].bias[0] += 0.5
         for seed in range(4):
             trace = []
             graph = net.sample(2, temperature=1.5, check=check, generator=rng(seed), trace=trace)[0]
@@ -310,6 +289,13 @@ class TestChecks:
             assert said == pytest.approx(judge.log_prob(graph, temperature=1.5).item(), abs=1e-6)
             sizes.append(int(graph.sizes))
         assert max(sizes) > 4
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_mask_draws_what_a_masked_model_draws(self, reading):
+        net, masked = (undecided(model(reading, part, scale=0.2)) for part in (False, True))
+        for seed in range(5):
+            plain = masked.sample_plain(1, generator=rng(seed))
+            assert equal(net.sample(1, check="mask", generator=rng(seed)), plain)
 
     def test_drawing_anew_keeps_the_temperature(self):
         net = model("categorical", N=2)
@@ -335,24 +321,9 @@ class TestChecks:
 
     def test_same_seed_same_molecules(self):
         net = model()
-        first, second = (net.sample(20, generator=rng(7)) for _ in range(2))
-        assert torch.equal(first.atoms, second.atoms) and torch.equal(first.bonds, second.bonds)
-        assert len(net.sample(0)) == 0 and len(net.sample(7, at_once=3)) == 7
-
-
-def test_distances_are_shortest_paths_so_far():
-    graph = from_smiles(["C1CC2CCC1CC2", "c1ccc2ccccc2c1"])
-    graph = graph.permute(bfs_order(graph, generator=rng()))
-    found = distances(graph.bonds.long())
-    for b in range(2):
-        n = int(graph.sizes[b])
-        for i in range(n):
-            for j in range(i):
-                edges = [(u, v) for u in range(i + 1) for v in range(u) if graph.bonds[b, u, v] and (u, v) < (i, j)]
-                paths = networkx.Graph(edges)
-                paths.add_nodes_from(range(n))
-                far = networkx.shortest_path_length(paths, i, j) if networkx.has_path(paths, i, j) else FAR
-                assert found[b, i, j] == min(far, FAR)
+        assert equal(*(net.sample(20, generator=rng(7)) for _ in range(2)))
+        assert equal(*(net.sample_plain(3, generator=rng(7)) for _ in range(2)))
+        assert len(net.sample(0)) == len(net.sample_plain(0)) == 0 and len(net.sample(7, at_once=3)) == 7
 
 
 def test_save_and_load(tmp_path):
@@ -405,6 +376,9 @@ def test_other_bad_input():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             GraphAF(**options)
+    for n in (-1, 2.5):
+        with pytest.raises(ValueError, match="number of samples must"):
+            model().sample_plain(n)
     for options, message in (
         ({"check": "repair"}, "check is 'repair'"), ({"temperature": 0}, "must be positive"), ({"n": -1}, "negative"),
         ({"at_once": -1}, "at_once is -1"),
@@ -415,6 +389,8 @@ def test_other_bad_input():
         for temperature in (1e300, 1e-300, math.nan, None, "1", torch.ones(2)):
             with pytest.raises(ValueError, match="must be positive and finite, from 1e-30 to 1e30"):
                 model(reading).log_prob(from_smiles(["C"]), temperature=temperature)
+            with pytest.raises(ValueError, match="must be positive and finite, from 1e-30 to 1e30"):
+                model(reading).sample(0, temperature=temperature)
     with pytest.raises(ValueError, match="no places for their atoms"):
         model().log_prob(Graph(torch.zeros(1, 0), torch.zeros(1, 0, 0)))
     with pytest.raises(ValueError, match="no bound"):

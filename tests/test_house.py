@@ -89,9 +89,10 @@ ARROWS = {
     },
     "page.source": {"extras"},
     "page.viz": {"extras", "molecules"},
-    "page.widgets": {"extras", "graphs", "molecules", "page.viz"},
+    "page.explorer": {"extras"},
+    "page.widgets": {"graphaf", "graphs", "molecules", "page.explorer", "page.viz", "transformer"},
     "page.exercise": set(),
-    "page.comparison": {"extras", "train"},
+    "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridlib.page import widgets
+from hybridlib.page import explorer
 
 ROOT = Path(__file__).resolve().parent.parent
 CODES = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "hybridlib/page/explorers").glob("*.js"))}
@@ -57,7 +57,7 @@ def test_every_part_is_used():
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_a_page_carries_each_part_once_and_no_other(name):
-    source = widgets.module_source(name)
+    source = explorer.module_source(name)
     names = defined(source)
     assert len(names) == len(set(names)) and not re.search("^import", source, flags=re.MULTILINE)
     assert source.count("\nexport default {") == 1

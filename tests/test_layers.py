@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shaken import rng, shaken
 
 import hybridlib
-from hybridlib.layers import MaskedLinear, Staircase, mask
+from hybridlib.layers import MaskedLinear, Staircase, mask, mlp
 from hybridlib.made import MADE, evenly_spaced_degrees
 from hybridlib.outputs import Normal
 
@@ -64,6 +64,11 @@ def test_large_layers_store_five_eighths_and_small_ones_a_matrix():
     large = Staircase(inputs, evenly_spaced_degrees(500, 784), strict=False)
     assert large.weight.numel() == pytest.approx(5 / 8 * 784 * 500, rel=0.01)
     assert Staircase(IN, OUT, strict=False).weight.shape == (9, 6)
+
+
+def test_a_network_leads_from_one_size_to_another():
+    with pytest.raises(ValueError, match="at least two"):
+        mlp(3)
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)

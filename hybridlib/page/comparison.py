@@ -1,6 +1,5 @@
 """The book's one running comparison: every chapter adds a row, measured here in the same way on the same data.
 
-    data = datasets.load("mnist5k", binarize="threshold")
     rows.append(comparison.row("FVSBN", model, data, seconds=sum(epoch["seconds"] for epoch in history)))
     viz.table(rows, caption="...", formats=comparison.FORMATS)
 
@@ -9,9 +8,12 @@ Begun in chapter 1.
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
 
+from ..datasets import Data
 from ..extras import optional
 from ..train import evaluate
 
@@ -20,37 +22,44 @@ FORMATS = {
 }  # fmt: skip
 
 
-def row(name, model, data, *, seconds, log_prob=None, samples=100, seed=0):
-    """One row, measured: a model with log_prob and sample, a `datasets.Data` -> dict for `viz.table`.
+def row(
+    name: str, model: nn.Module, data: Data, *, seconds: float,
+    log_prob: Callable[[nn.Module, Tensor], Tensor] | None = None, samples: int = 100,
+) -> dict[str, str | float]:  # fmt: skip
+    """One row, measured: a model with log_prob and sample -> dict for `viz.table`.
 
     The NLL is the mean over the test rows, in nats; its standard error (±) says how far another test set of this size
     would move it. `log_prob`, (model, x) -> (B,), stands in for model.log_prob where a model has only a bound: say so
     in its name. Parameters are all stored numbers. `seconds` is the training time, which the caller has measured;
     samples are drawn here, as many as `samples` at once.
+
+    >>> from hybridlib.independent import Independent
+    >>> data = Data(*[torch.zeros(9, 4)] * 3, None, None, None, shape=(2, 2), levels=2)
+    >>> round(row("coins", Independent(4), data, seconds=0)["bits/dim"], 4)
+    1.0
     """
     log_p = evaluate(model, data.test, log_prob).double()
-    generator = torch.Generator().manual_seed(seed)
     start = time.perf_counter()
-    model.sample(samples, generator=generator).cpu()  # .cpu() waits for a GPU to finish
+    model.sample(samples, generator=torch.Generator().manual_seed(0)).cpu()  # .cpu() waits for a GPU to finish
     rate = samples / (time.perf_counter() - start)
     nll = -log_p.mean().item()
-    return {
-        "model": name,
-        "NLL (nats)": nll,
-        "±": log_p.std().item() / math.sqrt(len(log_p)),
+    found = {"model": name, "NLL (nats)": nll, "±": log_p.std().item() / math.sqrt(len(log_p))}
+    found |= {
         "bits/dim": nll / (data.test.shape[1] * math.log(2)),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "train (s)": float(seconds),
-        "samples/s": rate,
     }
+    return found | {"train (s)": float(seconds), "samples/s": rate}
 
 
-def probe(features, labels):
+def probe(features: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """A linear probe: how well does logistic regression read labels off features? -> (accuracy, standard error).
 
-    features: (train (n, F), test (m, F)); labels: (train (n,), test (m,)), tensors of any device. Features are
-    standardized by the train rows.
-    `ValueError` for features that are not finite or not as many as the labels.
+    features: (train (n, F), test (m, F)), which are standardized by the train rows; labels: (train (n,), test (m,)),
+    tensors of any device. `ValueError` for features that are not finite or not as many as the labels.
+
+    >>> x = torch.tensor([[0.0], [1.0]])
+    >>> probe((x, x), (x[:, 0], x[:, 0]))
+    (1.0, 0.0)
     """
     with optional("comparison.probe"):  # heavy to import, needed only here
         from sklearn.linear_model import LogisticRegression

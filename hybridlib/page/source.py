@@ -12,17 +12,24 @@ with optional(__name__):
     from IPython.display import display
 
 
-def show(obj, *, docstring=True):
+def show(obj: object, *, docstring: bool = True) -> None:
     """Display the source of a function, class, method or module of hybridlib, with a link to the file.
 
     docstring=False leaves the docstrings out. `ValueError` for an object that has no Python source in hybridlib.
+
+    >>> show(repository, docstring=False)  # a notebook shows it
+    {'text/markdown': '[`hybridlib/page/source.py`](https://...
     """
     code, link = listing(obj, docstring=docstring)
     display({"text/markdown": f"{link}\n\n````python\n{code}\n````", "text/plain": code}, raw=True)
 
 
-def listing(obj, *, docstring=True):
-    """Source text of `obj` and a Markdown link to its place in the repository: object -> (str, str)."""
+def listing(obj: object, *, docstring: bool = True) -> tuple[str, str]:
+    """Source text of `obj` and a Markdown link to its place in the repository. Errors as in `show`.
+
+    >>> listing(listing)[0][:11]
+    'def listing'
+    """
     obj = obj.fget if isinstance(obj, property) else inspect.unwrap(obj)
     try:
         file = Path(inspect.getsourcefile(obj))
@@ -35,10 +42,10 @@ def listing(obj, *, docstring=True):
     code = textwrap.dedent("".join(lines)).rstrip()
     place = f"hybridlib/{file.relative_to(root).as_posix()}"
     anchor = "" if inspect.ismodule(obj) else f"#L{start}-L{start + len(lines) - 1}"
-    return code if docstring else without_docstrings(code), f"[`{place}`]({repository()}/blob/main/{place}{anchor})"
+    return code if docstring else _bare(code), f"[`{place}`]({repository()}/blob/main/{place}{anchor})"
 
 
-def without_docstrings(code):
+def _bare(code):
     """Drop all docstrings from Python source, keeping every other line as it is: str -> str."""
     lines = code.splitlines()
     for node in ast.walk(ast.parse(code)):
@@ -51,8 +58,12 @@ def without_docstrings(code):
     return "\n".join(line for line in lines if line is not None)
 
 
-def repository():
-    """Address of the project's repository, from the metadata of the installed package: () -> str."""
+def repository() -> str:
+    """Address of the project's repository, from the metadata of the installed package.
+
+    >>> repository().startswith("https://github.com/")
+    True
+    """
     for entry in importlib.metadata.metadata("hybridlib").get_all("Project-URL") or []:
         name, _, address = entry.partition(", ")
         if name == "Repository":

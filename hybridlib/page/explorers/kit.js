@@ -1,12 +1,12 @@
 // What all explorers share: makers of elements, the frame, the watch on the page's colours, controls, parts of plots.
-// Each explorer is one ES module in a page: widgets.module_source puts what it imports, and `const STYLES`, in front.
+// Each explorer is one ES module in a page: explorer.module_source puts what it imports, and `const STYLES`, in front.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 function build(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (value === null || value === undefined || value === false) continue;
-    if (name === "html") node.innerHTML = value; // only strings that widgets.markup has cleaned
+    if (name === "html") node.innerHTML = value; // only strings that explorer.markup has cleaned
     else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }

@@ -9,6 +9,7 @@ from explorers import EXPLORERS, MOLECULES, generation, rules, state, talkative,
 from hybridlib import graphs, molecules
 from hybridlib.graphaf import READINGS
 from hybridlib.page import widgets
+from hybridlib.page.explorer import rounded
 
 
 def test_a_generation_is_replayed_to_its_end(shown):
@@ -54,7 +55,7 @@ def consult(page, explorer, steps):
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_generator_in_the_page_is_the_one_in_pytorch(shown, reading, masked):
     model = talkative(reading, masked=masked)
-    carried = widgets.rounded(model)
+    carried = rounded(model)
     traces, graphs = [], []
     for seed in range(4):
         traces.append([])
@@ -134,7 +135,7 @@ def test_a_reader_grows_a_molecule_with_the_keyboard(shown):
     now = state(page)
     assert now["finished"] and "every valence holds" in tell.inner_text()
     with torch.no_grad():
-        expected = widgets.rounded(model).log_prob(molecules.from_smiles(["C=O"], A=4)).item()
+        expected = rounded(model).log_prob(molecules.from_smiles(["C=O"], A=4)).item()
     assert now["log_prob"] == pytest.approx(expected, abs=1e-3)
     assert f"{abs(expected):.2f} nats" in page.locator("p.costs").inner_text()
 
@@ -161,7 +162,7 @@ def test_the_model_draws_to_the_end_and_every_decision_can_be_seen(shown):
     end, page = ends[0], pages[0]
     assert end["finished"] and len(end["atoms"]) > 3
     with torch.no_grad():
-        assert end["log_prob"] == pytest.approx(widgets.rounded(model).log_prob(grown_graph(end)).item(), abs=2e-3)
+        assert end["log_prob"] == pytest.approx(rounded(model).log_prob(grown_graph(end)).item(), abs=2e-3)
     valid = bool((grown_graph(end).free_valence >= 0).all())
     assert ("every valence holds" in page.locator("p.tell").inner_text()) == valid
     total = 0

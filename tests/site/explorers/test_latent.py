@@ -5,6 +5,7 @@ import torch
 from explorers import decoder, rules, state
 
 from hybridlib.page import widgets
+from hybridlib.page.explorer import rounded
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -16,7 +17,7 @@ def test_the_decoder_in_the_page_is_the_one_in_pytorch(shown, activation, scale)
     call = "(rules, [data, z]) => z.map(rules.network(data))"
     data = widgets.latent_explorer(model).data
     found = torch.tensor(rules(shown(), "latent_explorer", call, [data, z.tolist()]))
-    p, carried = model(z).sigmoid().detach(), widgets.rounded(model, bits=16)(z).sigmoid().detach()
+    p, carried = model(z).sigmoid().detach(), rounded(model, bits=16)(z).sigmoid().detach()
     assert p.std() > 0.15, "the comparison is worth something"
     torch.testing.assert_close(found, carried, atol=1e-5, rtol=0)
     # 16 bits: far below one of 256 greys even where weights are large

@@ -8,6 +8,7 @@ import torch
 from explorers import rules, state, transformer
 
 from hybridlib.page import widgets
+from hybridlib.page.explorer import rounded
 from hybridlib.transformer import adjust
 
 
@@ -22,7 +23,7 @@ def test_the_network_in_the_page_is_the_one_in_pytorch(shown, layers, bits):
         return x.map((_, t) => run(t, x[t - 1]));
     })"""
     found = torch.tensor(rules(shown(), "sampling_stepper", call, [data, x.tolist()]))
-    theta = widgets.rounded(model, bits=bits).theta(x.float())
+    theta = rounded(model, bits=bits).theta(x.float())
     assert theta.std() > 1, "the comparison is worth something"
     torch.testing.assert_close(found, theta.detach(), atol=1e-4, rtol=0)
 
@@ -51,7 +52,7 @@ def test_the_log_likelihood_is_that_of_the_model(shown, shape):
     page.get_by_label("Temperature").fill("1.6")  # changes what is drawn, not what the model thinks of it
     page.get_by_role("button", name="Draw to the end").click()
     found = state(page)
-    log_prob = widgets.rounded(model).log_prob(torch.tensor([found["sequence"]]).float()).item()
+    log_prob = rounded(model).log_prob(torch.tensor([found["sequence"]]).float()).item()
     assert len(found["sequence"]) == 6 and found["log_prob"] == pytest.approx(log_prob, abs=1e-4)
     assert found["bits_per_symbol"] == pytest.approx(-log_prob / 6 / math.log(2), abs=1e-4)
     assert page.locator(".scores td").first.inner_text() == f"−{-log_prob:.2f} nats"
@@ -66,7 +67,7 @@ def test_nothing_follows_the_end(shown):
     assert state(page)["sequence"] == [1, 4]
     page.get_by_role("button", name="choose ⏎").click()
     assert page.locator(".next").inner_text() == "The end, after 3 symbols."
-    log_prob = widgets.rounded(model).log_prob(torch.tensor([[1.0, 4, 0, 0, 0, 0]])).item()
+    log_prob = rounded(model).log_prob(torch.tensor([[1.0, 4, 0, 0, 0, 0]])).item()
     assert state(page)["log_prob"] == pytest.approx(log_prob, abs=1e-4)
     assert page.get_by_role("button", name="Draw to the end").is_disabled()
     page.get_by_role("button", name="Undo").click()

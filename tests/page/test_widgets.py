@@ -1,19 +1,17 @@
-"""Explorers on the Python side: what goes to a page, what a notebook gets, and bad input."""
+"""The book's explorers: what each one carries into a page, and what it refuses."""
 
-import base64
 import json
 import math
-import re
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from IPython.core.formatters import DisplayFormatter
 from torch import nn
 
 from hybridlib import graphs, molecules
 from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.page import widgets
+from hybridlib.page.explorer import rounded
 from hybridlib.transformer import Transformer
 
 OPTIONS = [{"text": "yes", "why": "because", "correct": True}, {"text": "no", "why": "it is not"}]
@@ -22,45 +20,41 @@ NODES = [
     {"id": "a", "label": "A", "x": 0, "y": 0, "text": "first"},
     {"id": "b", "label": "B", "x": 9, "y": 9, "text": ""},
 ]
-WIDGET = "application/vnd.jupyter.widget-view+json"
+
+CHAPTERS = sorted(path.stem for path in (Path(widgets.__file__).parent / "quizzes").iterdir())
+NOTEBOOKS = {path.stem: path.read_text("utf-8") for path in (Path(__file__).parents[2] / "book").glob("*.ipynb")}
 
 
-def test_a_page_gets_html_and_a_notebook_the_widget():
-    explorer = widgets.quiz([QUESTION])
-    bundle, _ = DisplayFormatter().format(explorer)  # as a notebook shows the last expression of a cell
-    assert bundle["text/plain"] == "Check yourself"
-    assert bundle[WIDGET]["model_id"] == explorer.model_id
-    assert explorer._ipython_display_ is None, "ipywidgets 7 would otherwise display without the HTML"
-    assert "export " not in re.sub(r'"[^"]*"', "", bundle["text/html"])
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", bundle["text/html"]), "an explorer asks no other host"
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_quiz_of_a_chapter_is_as_its_file_says_and_in_its_notebook(chapter):
+    asked = widgets.questions(chapter)
+    data = widgets.quiz(chapter).data
+    assert len(data["questions"]) == len(asked) >= 4
+    for shown, item in zip(data["questions"], asked):
+        assert [option["correct"] for option in shown["options"]].count(True) == 1
+        assert all(option["why"] and option["text"] for option in shown["options"])
+        assert len(shown["options"]) == len(item["options"]) >= 2
+    assert f'widgets.quiz(\\"{chapter}\\")' in NOTEBOOKS[chapter], "the quiz is data beside the notebook"
 
 
-def test_two_of_a_kind_have_different_names():
-    names = [re.search(r'<div id="([^"]+)"', widgets.quiz([QUESTION]).html())[1] for _ in range(2)]
-    assert names[0] != names[1]
-
-
-def test_data_end_no_script():
-    html = widgets.quiz([QUESTION | {"question": "</script><!-- <script>"}], title="</SCRIPT>").html()
-    assert html.count("</") == html.lower().count("</div>") + html.lower().count("</noscript>") + 1
-    assert json.loads(widgets.script_json("</script>\u2028")) == "</script>\u2028"
-
-
-def test_markup_lets_simple_tags_stand_and_nothing_else():
-    assert widgets.markup("x<sub>1</sub> <i>is</i> `a < b`") == "x<sub>1</sub> <i>is</i> <code>a &lt; b</code>"
-    assert widgets.markup("<img src=x onerror=y> <b onclick=z>") == "&lt;img src=x onerror=y&gt; &lt;b onclick=z&gt;"
+def test_every_notebook_that_asks_has_a_file():
+    assert {name for name, text in NOTEBOOKS.items() if "widgets.quiz(" in text} == {*CHAPTERS}
+    with pytest.raises(ValueError, match=r"no chapter 'maid' has a quiz; those that have one are .* made, "):
+        widgets.quiz("maid")
 
 
 @pytest.mark.parametrize(
     "questions, complaint",
     [
-        ([], "at least one question"),
-        ([{"question": "", "options": OPTIONS}], "needs a text"),
+        ([{"question": "", "options": OPTIONS}], r"question 1 \(''\)"),
+        ([{"options": OPTIONS}], r"question 1 \(None\)"),
+        ([{"question": "Is it?"}], "0 options"),
         ([{"question": "Is it?", "options": OPTIONS[:1]}], "1 options"),
         ([{"question": "Is it?", "options": [OPTIONS[0], OPTIONS[0]]}], "2 of them correct"),
         ([QUESTION, {"question": "Is it?", "options": [OPTIONS[1], OPTIONS[1]]}], "question 2 .* 0 of them correct"),
-        ([{"question": "Is it?", "options": [OPTIONS[0], {"text": "no"}]}], "a text and a why"),
-        ([{"question": "Is it?", "options": [OPTIONS[0], OPTIONS[1] | {"reason": "x"}]}], "unknown keys"),
+        ([{"question": "Is it?", "options": [OPTIONS[0], {"text": "no"}]}], "text and why"),
+        ([{"question": "Is it?", "options": [OPTIONS[0], {"text": False, "why": "as YAML reads a bare no"}]}], "words"),
+        ([{"question": "Is it?", "options": [OPTIONS[0], OPTIONS[1] | {"reason": "x"}]}], "text and why"),
     ],
 )
 def test_quiz_refuses(questions, complaint):
@@ -78,8 +72,8 @@ def test_quiz_refuses(questions, complaint):
         ({"hidden": (13,)}, "1 to 12 units"),
         ({"D": 3, "order": [0, 1, 1]}, "nor a permutation of 0..2"),
         ({"order": "backwards"}, "order='backwards'"),
-        ({"degrees": "odd"}, "degrees='odd'"),
-        ({"masks": "none"}, "masks='none'"),
+        ({"degrees": "odd"}, r"degrees='odd' \(even, random, sequential\)"),
+        ({"masks": "none"}, r"masks='none' \(made, inclusive, article\)"),
     ],
 )
 def test_mask_explorer_refuses(arguments, complaint):
@@ -90,13 +84,10 @@ def test_mask_explorer_refuses(arguments, complaint):
 @pytest.mark.parametrize(
     "nodes, edges, complaint",
     [
-        ([NODES[0], NODES[0]], [], "ids must differ"),
-        ([{"id": "a"}], [], "lacks"),
-        ([NODES[0] | {"x": 101}], [], "within 0..100"),
-        ([NODES[0] | {"family": "cousin"}], [], "family 'cousin'"),
-        (NODES, [{"source": "a", "target": "c", "text": ""}], "unknown nodes .'c'."),
-        (NODES, [{"source": "a", "target": "b"}], "lacks"),
-        ([], [], "at least one node"),
+        ([NODES[0], NODES[0]], [], "an id of its own"),
+        ([NODES[0] | {"x": 101}], [], r"x and y in 0\.\.100"),
+        ([NODES[0] | {"family": "cousin"}], [], "as family one of"),
+        (NODES, [{"source": "a", "target": "c", "text": ""}], r"two of the nodes \['a', 'b'\]"),
     ],
 )
 def test_model_map_refuses(nodes, edges, complaint):
@@ -107,67 +98,15 @@ def test_model_map_refuses(nodes, edges, complaint):
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
-        ({"p": [1.0]}, "eight"),
+        ({"p": [1.0]}, "8 to 8 of them"),
         ({"p": [0.2] * 8}, "sum to one"),
-        ({"q": [-0.1, 0.3, *[0.8 / 6] * 6]}, "non-negative"),
-        ({"q": [0.0, *[1 / 7] * 7]}, "infinite"),
+        ({"p": [-0.1, 0.3, *[0.8 / 6] * 6]}, "non-negative"),
+        ({"q": [0.0, *[1 / 7] * 7]}, "must be positive"),
     ],
 )
 def test_likelihood_explorer_refuses(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         widgets.likelihood_explorer(**arguments)
-
-
-def test_an_explorer_carries_only_so_much():
-    with pytest.raises(ValueError, match="too many for one explorer"):
-        widgets.quiz([QUESTION | {"question": "x" * widgets.MOST_JSON}])
-
-
-# --- Models in the page ----------------------------------------------------------------------------------------------
-
-
-def unpacked(weights):
-    """The inverse of what a page is given, in numpy: name -> tensor."""
-    tensors = {}
-    for name, packed in weights.items():
-        values = base64.b64decode(packed["values"])
-        if len(packed["shape"]) == 1:
-            tensors[name] = torch.tensor(np.frombuffer(values, "<f4"))
-            continue
-        integers = np.frombuffer(values, f"<i{packed['bits'] // 8}")
-        steps = np.frombuffer(base64.b64decode(packed["steps"]), "<f4")
-        rows = integers.reshape(len(steps), -1).astype(np.float32) * steps[:, None]
-        tensors[name] = torch.tensor(rows.reshape(packed["shape"]))
-    return tensors
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_rounded_is_the_model_in_the_page(bits):
-    model = Transformer(5, 4, width=8, layers=2, heads=2)
-    with torch.no_grad():
-        model.head.weight[1] = 0  # a row without a scale of its own
-    before = {name: p.clone() for name, p in model.named_parameters()}
-    other = widgets.rounded(model, bits=bits)
-    packed = unpacked(widgets.sampling_stepper(model, list("abcd"), bits=bits).data["weights"])
-    for name, parameter in other.named_parameters():
-        assert torch.equal(parameter, packed[name]), name
-        assert torch.equal(before[name], model.get_parameter(name)), "the model itself stays as it is"
-        step = before[name].abs().amax(-1, keepdim=True) / (2 ** (bits - 1) - 1)
-        most = 0.501 * step if parameter.dim() > 1 else 0
-        assert ((parameter - before[name]).abs() <= most).all(), name
-    again = widgets.rounded(other, bits=bits)
-    for name, parameter in again.named_parameters():
-        torch.testing.assert_close(parameter, other.get_parameter(name), rtol=1e-6, atol=0)
-    assert other.head.weight.requires_grad and type(other) is Transformer
-
-
-def test_rounded_refuses():
-    layer = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r"bits=4: .* 8 or 16"):
-        widgets.rounded(layer, bits=4)
-    nn.init.constant_(layer.bias, float("nan"))
-    with pytest.raises(ValueError, match="'bias' has values that are not finite"):
-        widgets.rounded(layer)
 
 
 SMALL = {"T": 6, "K": 3, "width": 8, "layers": 1, "heads": 2}
@@ -178,28 +117,21 @@ SMALL = {"T": 6, "K": 3, "width": 8, "layers": 1, "heads": 2}
     [
         ({"symbols": "ab"}, "3 different texts"),
         ({"symbols": "aba"}, "3 different texts"),
-        ({"symbols": ["a", "b", " "]}, "none of them blank"),
+        ({"symbols": ["a", "b", ""]}, "none of them empty"),
         ({"shape": (2, 2)}, "picture of the model's 6 symbols"),
         ({"shape": (6,)}, "height and width"),
-        ({"start": [0] * 7}, "at most 6 numbers"),
-        ({"start": [3]}, "each in 0..2"),
-        ({"start": [2, 0]}, "after the end symbol 2"),
+        ({"start": [0] * 7}, "at most 6 of"),
+        ({"start": [3]}, r"of 0\.\.2"),
+        ({"start": [2, 0]}, r"none after an end \(2\)"),
         ({"bits": 12}, "8 or 16 bits"),
-        ({"model": nn.Linear(2, 2)}, "Linear has no T"),
-        ({"model": Transformer(6, 3, width=200, layers=1, heads=2)}, "at most 150000 parameters"),
+        ({"model": nn.Linear(2, 2)}, "runs hybridlib.transformer.Transformer, not a Linear"),
+        ({"model": Transformer(6, 3, width=200, layers=1, heads=2)}, "a smaller network"),
     ],
 )
 def test_sampling_stepper_refuses(arguments, complaint):
     arguments = {"model": Transformer(**SMALL, end=2), "symbols": "abc"} | arguments
     with pytest.raises(ValueError, match=complaint):
         widgets.sampling_stepper(**arguments)
-
-
-def test_sampling_stepper_refuses_another_architecture():
-    model = Transformer(**SMALL)
-    model.extra = nn.Linear(1, 1)
-    with pytest.raises(ValueError, match=r"'extra\.bias' is missing or unknown"):
-        widgets.sampling_stepper(model, "abc")
 
 
 def decoder(*layers, pixels=12):
@@ -209,16 +141,13 @@ def decoder(*layers, pixels=12):
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
-        ({"decoder": nn.Linear(2, 12)}, "decoder is a Linear"),
-        ({"decoder": decoder(nn.GELU())}, "layer 1 of the decoder is GELU"),
-        ({"decoder": decoder(nn.Tanh(), nn.Linear(5, 5), nn.ReLU())}, "layer 3 of the decoder is ReLU"),
-        ({"decoder": decoder(nn.Softplus(beta=2))}, "beta=1 only"),
-        ({"decoder": nn.Sequential(nn.Linear(2, 12), nn.ReLU())}, "layer 1 .* the last must be Linear"),
-        ({"decoder": nn.Sequential(nn.Linear(2, 12, bias=False))}, "expects a bias"),
-        ({"decoder": decoder(nn.ReLU(), pixels=13)}, "from 2 to 13 numbers"),
-        ({"decoder": nn.Sequential(nn.Linear(3, 12))}, "from 3 to 12 numbers"),
-        ({"decoder": decoder(nn.ReLU(), pixels=60_000), "shape": (200, 300)}, "too many for one explorer"),
-        ({"reach": 0}, "reach=0"),
+        ({"decoder": nn.Linear(2, 12)}, r"the page runs nn\.Sequential .*; not Linear"),
+        ({"decoder": decoder(nn.GELU())}, "GELU"),
+        ({"decoder": decoder(nn.Tanh(), nn.Linear(5, 5), nn.ReLU())}, "one of ReLU"),
+        ({"decoder": nn.Sequential(nn.Linear(2, 12), nn.ReLU())}, "of Linear and, between"),
+        ({"decoder": decoder(nn.ReLU(), pixels=13)}, r"height times width of shape=\(3, 4\)"),
+        ({"decoder": nn.Sequential(nn.Linear(3, 12))}, "from 2 codes"),
+        ({"decoder": decoder(nn.ReLU(), pixels=60_000), "shape": (200, 300)}, "a smaller network"),
         ({"start": (0, 4)}, "within -3.0..3.0"),
         ({"start": (0,)}, "two numbers"),
         ({"points": torch.zeros(501, 2)}, "at most 500"),
@@ -244,10 +173,10 @@ def test_a_decoder_of_pictures_fits_with_its_points():
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
-        ({"scale": 0}, r"scale=0\.0 is not within 0\.6\.\.2"),
-        ({"bend": -1}, r"bend=-1\.0 is not within -0\.9\.\.1\.5"),
+        ({"scale": 0}, r"scale=0 is not within 0\.6\.\.2"),
+        ({"bend": -1}, r"bend=-1 is not within -0\.9\.\.1\.5"),
         ({"bend": float("nan")}, "bend=nan"),
-        ({"x": 4}, r"x=4\.0 is not within -3\.\.3"),
+        ({"x": 4}, r"x=4 is not within -3\.\.3"),
     ],
 )
 def test_flow_explorer_refuses(arguments, complaint):
@@ -258,14 +187,13 @@ def test_flow_explorer_refuses(arguments, complaint):
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
-        ({"truth": [1.0]}, "2 to 8 positive"),
+        ({"truth": [1.0]}, "2 to 8 of them"),
         ({"truth": [0.5, 0.4]}, "sum to one"),
         ({"truth": [1.0, 0.0]}, "positive"),
         ({"truth": [float("nan"), 1.0]}, "positive"),
         ({"width": 0}, r"width=0 is not within 0\.1\.\.1"),
-        ({"width": 1.5}, "mix the levels"),
+        ({"width": 1.5}, r"width=1\.5 is not within"),
         ({"components": 6}, "components=6"),
-        ({"components": 2.5}, r"components=2\.5"),
     ],
 )
 def test_dequantization_explorer_refuses(arguments, complaint):
@@ -293,11 +221,6 @@ def test_molecule_explorer_carries_the_graphs_of_the_library():
     assert sorted(data["molecules"][1]["names"]) == ["C", "N+", "O", "O\u2212"]
     assert data["alphabet"]["names"][:7] == ["", "C", "N", "O", "F", "N+", "O\u2212"] and data["alphabet"]["most"] == 24
     assert data["alphabet"]["valence"] == graphs.VALENCE.tolist()
-
-
-def test_only_the_explorer_that_reads_smiles_carries_the_reader():
-    reader = "function readSmiles"
-    assert reader in widgets.module_source("molecule_explorer") and reader not in widgets.module_source("quiz")
 
 
 @pytest.mark.parametrize(
@@ -339,11 +262,10 @@ def test_generation_explorer_carries_the_decisions_and_the_molecule():
 @pytest.mark.parametrize(
     "traces, options, complaint",
     [
-        ([], {}, "list of traces"),
-        (TRACE, {}, "list of traces"),
-        ([TRACE, []], {}, "at least one decision"),
+        ([], {}, "0 traces: take lists of decisions"),
+        (TRACE, {}, "take lists of decisions"),
+        ([TRACE, []], {}, "take lists of decisions"),
         ([TRACE], {"labels": "ab"}, "2 labels for 1 traces"),
-        ([[{"i": 0}]], {}, "lacks"),
         ([TRACE], {"alt": "molecule"}, "too short"),
     ],
 )
@@ -368,8 +290,8 @@ def test_generation_explorer_carries_a_model(reading):
 @pytest.mark.parametrize(
     "model, complaint",
     [
-        (nn.Linear(2, 2), "Linear has no A"),
-        (GraphAF(4, 12, H=128), "too many for one explorer"),
+        (nn.Linear(2, 2), "runs hybridlib.graphaf.GraphAF, not a Linear"),
+        (GraphAF(4, 12, H=128), "a smaller network"),
         (GraphAF(2, 12, H=8), "5 outcomes for atom 1, the model 3"),
         (GraphAF(5, 12, H=8), "5 outcomes for atom 1, the model 6"),
         (GraphAF(4, 2, H=8), "for atom 3, the model 5, for at most 2 atoms"),
@@ -377,13 +299,6 @@ def test_generation_explorer_carries_a_model(reading):
 )
 def test_generation_explorer_refuses_models(model, complaint):
     with pytest.raises(ValueError, match=complaint):
-        widgets.generation_explorer([TRACE], model=model)
-
-
-def test_generation_explorer_refuses_another_architecture():
-    model = GraphAF(4, 12, H=8)
-    model.extra = nn.Linear(1, 1)
-    with pytest.raises(ValueError, match=r"'extra\.bias' is missing or unknown"):
         widgets.generation_explorer([TRACE], model=model)
 
 
@@ -400,7 +315,7 @@ def test_explorers_take_tensors_of_any_device(device):
     there = points.to(device).requires_grad_()
     found = widgets.latent_explorer(decoder.to(device), points=there, labels=labels.to(device), shape=(2, 2)).data
     assert found == expected
-    assert next(widgets.rounded(decoder).parameters()).device == device
+    assert next(rounded(decoder).parameters()).device == device
     assert (
         widgets.latent_explorer(decoder.bfloat16(), shape=(2, 2)).data["weights"].keys() == expected["weights"].keys()
     )

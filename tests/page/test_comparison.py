@@ -51,7 +51,7 @@ def test_a_row_says_what_was_measured():
     assert (row["parameters"], row["train (s)"]) == (64, 2)
     assert row["samples/s"] > 0
     assert comparison.FORMATS.keys() == row.keys() - {"model"}
-    assert "fair coins" in viz.table_html([row], caption="a row", formats=comparison.FORMATS)[0]
+    assert "fair coins" in viz._table_html([row], "a row", comparison.FORMATS)[0]
 
 
 def test_a_row_is_of_the_test_rows():
@@ -68,6 +68,25 @@ def test_a_row_of_a_bound_is_of_the_bound():
     data = datasets.load("digits", binarize="threshold")
     row = comparison.row("two nats less", Independent(64), data, seconds=0, log_prob=lambda m, x: m.log_prob(x) - 2)
     assert row["NLL (nats)"] == pytest.approx(64 * math.log(2) + 2, rel=1e-6)
+
+
+def test_a_probe_reads_what_is_linear_and_guesses_what_is_not():
+    x = torch.randn(1200, 5, generator=torch.Generator().manual_seed(0))
+    linear, knot = (x[:, 0] > x[:, 1]).long(), (x[:, 0] * x[:, 1] > 0).long()
+    features = x[:1000], x[1000:]
+    accuracy, error = comparison.probe(features, (linear[:1000], linear[1000:]))
+    assert accuracy > 0.95 and error == pytest.approx((accuracy * (1 - accuracy) / 200) ** 0.5)
+    assert 0.35 < comparison.probe(features, (knot[:1000], knot[1000:]))[0] < 0.65
+    few = x[:4], x[1000:]  # four rows in five dimensions can be told apart whatever their labels: test rows decide
+    assert comparison.probe(few, (torch.tensor([0, 1, 0, 1]), linear[1000:]))[0] < 0.95
+
+
+def test_a_probe_refuses_what_does_not_fit():
+    x, y = torch.zeros(4, 3), torch.zeros(4)
+    with pytest.raises(ValueError, match=r"\(4, 3\) do not fit 3 labels"):
+        comparison.probe((x, x), (y[:3], y))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        comparison.probe((x / 0, x), (y, y))
 
 
 def test_rows_and_probes_take_any_device(device):
