@@ -2,6 +2,7 @@
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
 # make elsewhere    the chapters with other seeds, threads and processor capabilities
 # make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
+# make quick | oldest    lint and the library's tests in minutes; the tests with the oldest versions of pyproject.toml
 # make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
 # make format | first-cells | lock | repository URL=...                        the commands that rewrite files
 
@@ -34,7 +35,7 @@ export TQDM_DISABLE := 1
 export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
+.PHONY: book test quick oldest elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
 .PHONY: repository browser
 .DEFAULT_GOAL := book
 
@@ -61,6 +62,18 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/oxlint hybridlib/page/explorers
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
+
+# what executes neither chapters nor the site's pages
+QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_gpu_rehearsal.py
+
+quick: lint
+	$(PYTEST) $(QUICK)
+
+oldest:
+	$(PYTHON) -m venv --clear .cache/oldest
+	$(PYTHON) tools/oldest.py > .cache/oldest/constraints.txt
+	.cache/oldest/bin/python -m pip install -qq --constraint .cache/oldest/constraints.txt --editable ".[dev]"
+	OMP_NUM_THREADS=1 .cache/oldest/bin/python -m pytest --numprocesses auto --dist worksteal $(QUICK)
 
 unit: env
 	$(PYTEST) --ignore tests/site --ignore tests/test_notebooks.py

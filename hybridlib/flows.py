@@ -290,10 +290,8 @@ class Flow(Described, nn.Module):
 
     def __init__(self, D: int, transforms: Iterable[nn.Module], *, context: int = 0):
         super().__init__()
-        if D < 1:
-            raise ValueError(f"a flow needs at least one variable, got D = {D}")
-        if context < 0:
-            raise ValueError(f"a context has no negative length, got {context}")
+        if D < 1 or context < 0:
+            raise ValueError(f"a flow needs at least one variable and no negative context, got D = {D}, {context}")
         self.D, self.context = D, context
         self.transforms = nn.ModuleList(transforms)
         self.register_buffer("zero", torch.zeros(()), persistent=False)  # tells precision and device

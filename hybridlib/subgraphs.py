@@ -2,7 +2,7 @@
 
 A sub-graph changes only when a bond appears, so that a molecule of m bonds has m + 1 of them, k = 0, ..., m. After L
 rounds of messages a new bond has reached the atoms within L - 1 bonds of its ends; all others keep their embeddings.
-So `hybridlib.graphaf` computes, in each round, one under another,
+So `hybridlib.graphaf` computes, in each round, one under another::
 
     row 0, ..., A       lonely atoms, one of each type (0 is no atom)
     row A + 1, ...      the atoms of molecule 0 that its bond 1 has changed, then those that its bond 2 has changed, ...
@@ -107,10 +107,12 @@ def _rounds(graph: Graph, changed: Tensor, since: Tensor, A: int, layers: int, R
 
 
 def heard(own: Tensor, others: Tensor, order: Tensor, linked: Tensor, R: int = 3) -> tuple[Tensor, Tensor]:
-    """What T atoms hear, for `RGCN.gather`: themselves, and of others (T, J) those linked, through bonds of an order.
+    """What T atoms hear, for `RGCN.gather`: (message, hearer), both (L,).
 
-    ->  message   own[0]  others[0, 0]  others[0, 2]  own[1]  others[1, 1] ...    each as row (R + 1) + order
-        hearer    0       0             0             1       1            ...
+    Row own[t] tells itself, and those of the rows others[t] (J,) that are linked tell it through bonds of an order::
+
+        message   own[0]  others[0, 0]  others[0, 2]  own[1]  others[1, 1]  ...    each as row (R + 1) + order
+        hearer    0       0             0             1       1             ...
 
     >>> heard(torch.tensor([2]), torch.tensor([[0, 1]]), torch.tensor([[0, 3]]), torch.tensor([[False, True]]))
     (tensor([8, 7]), tensor([0, 0]))

@@ -6,12 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import first_cells
+import oldest
 import pytest
 import repository
 import yaml
+
+import hybridlib
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {  # name, such as "made" or "page.viz" -> file
@@ -56,25 +60,36 @@ ARROWS = {
     "checkpoints": {"described", "noise"},
     "records": set(),
     "extras": set(),
-    "recipes": {
-        "checkpoints",
+    "recipes": {"datasets", "recipes.molecules", "recipes.training", "recipes.vectors"},
+    "recipes.training": {"checkpoints", "datasets", "described", "records", "train"},
+    "recipes.vectors": {
         "datasets",
         "dequantization",
         "described",
         "ensembles",
         "flows",
-        "graphaf",
-        "graphs",
         "made",
-        "metrics",
-        "molecules",
         "noise",
         "outputs",
         "pixelcnn",
+        "recipes.training",
+        "records",
+        "train",
+        "transformer",
+        "vae",
+    },
+    "recipes.molecules": {
+        "datasets",
+        "graphaf",
+        "graphs",
+        "metrics",
+        "molecules",
+        "noise",
+        "recipes.training",
+        "records",
         "train",
         "transformer",
         "universe",
-        "vae",
     },
     "page.source": {"extras"},
     "page.viz": {"extras", "molecules"},
@@ -82,7 +97,7 @@ ARROWS = {
     "page.widgets": {"graphaf", "graphs", "molecules", "page.explorer", "page.viz", "transformer"},
     "page.exercise": set(),
     "page.comparison": {"datasets", "extras", "train"},
-    "recipes.__main__": {"recipes", "records"},
+    "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}
 
@@ -198,7 +213,7 @@ def test_first_cell_says_what_to_install_where_the_library_is_missing(tmp_path):
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr.splitlines()[-1]
     url = TestRepositoryAddress.OLD
     assert told.startswith("ModuleNotFoundError: the library of the book is missing: ")
-    assert told.endswith(f'%pip install "hybridlib[book] @ git+{url}@main"')
+    assert told.endswith(f'%pip install "hybridlib[book] @ git+{url}@{first_cells.TAG}"')
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").rglob("*.md")), ids=lambda path: path.stem)
@@ -283,7 +298,10 @@ class TestRepositoryAddress:
         assert not [str(path) for path, text in texts.items() if owner in text]
         for name in ("_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "book/made.ipynb"):
             assert self.NEW in texts[tmp_path / name], name
-        assert "colab.research.google.com/github/a-teacher/my-course/blob/main" in texts[tmp_path / "README.md"]
+        assert (
+            f"colab.research.google.com/github/a-teacher/my-course/blob/{first_cells.TAG}/"
+            in texts[tmp_path / "README.md"]
+        )
 
     @pytest.mark.parametrize(
         "url",
@@ -356,9 +374,101 @@ class TestWorkflows:
             workflow = yaml.safe_load(path.read_text("utf-8"))
             assert workflow["permissions"] == {"contents": "read"}, path.name
             for name, job in workflow["jobs"].items():
+                assert "timeout-minutes" in job, f"{path.name}: {name} may stall for hours"
                 if "permissions" in job:
-                    assert (path.name, name) == ("pages.yml", "deploy")
+                    assert (path.name, name) == ("tests.yml", "deploy")
                     assert not [step for step in job["steps"] if "run" in step], "what may publish runs nothing of ours"
+
+    def test_what_is_published_is_what_was_tested(self):
+        """Quick, then full, then the artifact of full: no job builds the site a second time."""
+        workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf-8"))
+        assert {"push", "pull_request"} <= workflow[True].keys()  # YAML reads `on` as a truth value
+        quick, full, deploy = (workflow["jobs"][name] for name in ("quick", "full", "deploy"))
+        assert list(workflow["jobs"]) == ["quick", "full", "deploy"]
+        assert (full["needs"], deploy["needs"]) == ("quick", "full")
+        assert "default_branch" in deploy["if"] and "!= 'pull_request'" in deploy["if"]
+        *_, tested, upload = full["steps"]
+        assert tested == {"run": ".ci/run"} and upload["with"] == {"path": "_build/html"}
+        legs = {leg["target"]: leg["python"] for leg in quick["strategy"]["matrix"]["include"]}
+        assert legs["oldest"] == oldest_python() and set(legs) == {"quick", "oldest"}
+        assert oldest_python() in full["strategy"]["matrix"]["python"]
+
+
+def specified():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def oldest_python():
+    return specified()["requires-python"].removeprefix(">=")
+
+
+class TestOldestVersions:
+    def test_everything_that_readers_install_is_pinned(self):
+        pins = dict(pin.split("==") for pin in oldest.oldest(specified()))
+        assert {"torch": "2.4", "numpy": "1.26", "rdkit": "2024.3.2"}.items() <= pins.items()
+        assert "pytest" not in pins and "hybridlib" not in pins
+
+    def test_a_need_without_a_bound_is_refused(self):
+        project = {"name": "x", "dependencies": ["torch"], "optional-dependencies": {}}
+        with pytest.raises(ValueError, match="'torch' names no oldest version"):
+            oldest.oldest(project)
+
+
+class TestRelease:
+    """One version: the library's. The date is the changelog's. Everything else is written by `make first-cells`."""
+
+    def test_the_changelog_has_it_with_a_date(self):
+        assert first_cells.released()[0] == hybridlib.__version__
+
+    @pytest.mark.parametrize("name", ["_config.yml", "CITATION.cff", "README.md"])
+    def test_what_follows_it_does(self, name):
+        text = (ROOT / name).read_text("utf-8")
+        assert text == first_cells.at_this_version(name, text), "`make first-cells` writes it"
+        assert hybridlib.__version__ in text
+
+    def test_another_version_would_be_written_everywhere(self, monkeypatch):
+        monkeypatch.setattr(first_cells, "TAG", "v9.8.7")
+        monkeypatch.setattr(first_cells, "released", lambda: ("9.8.7", "2030-01-02"))
+        for name in ("_config.yml", "CITATION.cff", "README.md"):
+            text = first_cells.at_this_version(name, (ROOT / name).read_text("utf-8"))
+            assert "9.8.7" in text and hybridlib.__version__ not in text, name
+        assert "date-released: 2030-01-02" in first_cells.at_this_version("CITATION.cff", "date-released: 2000-01-01")
+        assert "@v9.8.7" in first_cells.first_cell_source()
+
+    def test_buttons_cells_and_links_name_one_tag(self):
+        config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
+        citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+        assert config["branch"] == first_cells.TAG == f"v{citation['version']}"
+        assert str(citation["date-released"]) == first_cells.released()[1]
+        readme = (ROOT / "README.md").read_text("utf-8")
+        tags = {*re.findall(r"/blob/([^/]+)/book/", readme), *re.findall(r"git\+https://[^\s\"@]+@([\w.]+)", readme)}
+        assert tags == {first_cells.TAG}
+
+    @pytest.mark.parametrize("heading", ["## 0.1.0 (unreleased)", "## 0.1.0"])
+    def test_a_heading_without_a_date_is_refused(self, tmp_path, monkeypatch, heading):
+        (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n")
+        monkeypatch.setattr(first_cells, "ROOT", tmp_path)
+        with pytest.raises(ValueError, match="YYYY-MM-DD"):
+            first_cells.released()
+
+
+ISSUE_FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+
+
+class TestTemplates:
+    @pytest.mark.parametrize("path", ISSUE_FORMS, ids=lambda path: path.stem)
+    def test_issue_forms_are_whole(self, path):
+        form = yaml.safe_load(path.read_text("utf-8"))
+        assert form.keys() == {"name", "description", "labels", "body"}
+        fields = [field for field in form["body"] if field["type"] != "markdown"]
+        assert fields and len({field["id"] for field in fields}) == len(fields)
+        for field in fields:
+            assert field["type"] in {"input", "textarea", "dropdown", "checkboxes"} and field["attributes"]["label"]
+            assert field["validations"] == {"required": True}, "ask for nothing that is not needed"
+
+    def test_there_is_one_for_each_purpose(self):
+        assert [path.stem for path in ISSUE_FORMS] == ["book", "library", "question"]
+        assert "CHANGELOG.md" in (ROOT / ".github/pull_request_template.md").read_text("utf-8")
 
 
 def test_tests_mirror_the_house():

@@ -86,6 +86,14 @@ def test_real_outputs_integrate_to_one_and_pick_by_quantile(output):
     assert picked.mean().item() == pytest.approx(mean.item(), abs=5e-3)
 
 
+def test_a_unit_measures_a_mixture_of_logistics():
+    theta = torch.randn(4, 6, generator=rng(), dtype=torch.double)
+    x = torch.randn(4, generator=rng(1), dtype=torch.double)
+    plain, small = LogisticMixture(2), LogisticMixture(2, unit=0.1)
+    a, b = plain.distribution(theta).log_prob(x), small.distribution(theta).log_prob(x / 10)
+    torch.testing.assert_close(b, a + math.log(10))
+
+
 def test_logistic_agrees_with_the_derivative_of_its_cdf():
     dist = Logistic(torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64))
     x = torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True)

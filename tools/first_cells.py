@@ -5,17 +5,22 @@ install, if hybridlib is missing. Without dependencies, so that nothing which Co
 mlxtend, for one, asks for a new numpy, and with that the running kernel breaks. `make first-cells` puts it at the top
 of every notebook; a test checks that it is there.
 
-It installs the branch of _config.yml, which the buttons open as well, so chapter and library come from one state of the
-repository. A copy that a reader keeps would meet a later library: a release sets that `branch` to its tag first, and
-its chapters then install just that (CONTRIBUTING.md).
+It installs the tag of this version, and the buttons and README's links open the notebooks of the same tag, so chapter
+and library come from one state of the repository, also for a copy that a reader keeps. The version is written by hand in
+hybridlib/__init__.py and its date in the newest heading of CHANGELOG.md; _config.yml, CITATION.cff and README.md follow
+them here.
 """
 
+import re
 from pathlib import Path
 
 import nbformat
 import yaml
 
+import hybridlib
+
 ROOT = Path(__file__).resolve().parent.parent
+TAG = f"v{hybridlib.__version__}"
 
 TEMPLATE = """\
 # On Colab: install the book's library and what Colab lacks for it;
@@ -27,7 +32,7 @@ from importlib.util import find_spec
 
 on_colab = find_spec("google") and find_spec("google.colab")
 if not find_spec("hybridlib"):
-    library = "git+{url}@{branch}"  # fmt: skip
+    library = "git+{url}@{tag}"  # fmt: skip
     if not on_colab:
         raise ModuleNotFoundError(
             f'the library of the book is missing: %pip install "hybridlib[book] @ {{library}}"'
@@ -40,8 +45,30 @@ if not find_spec("hybridlib"):
 
 
 def first_cell_source() -> str:
-    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-    return TEMPLATE.format(url=repository["url"], branch=repository["branch"])
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    return TEMPLATE.format(url=url, tag=TAG)
+
+
+def released() -> tuple[str, str]:
+    """Version and date of the newest entry of CHANGELOG.md. ValueError where its heading has no date."""
+    heading = re.search(r"^## .*", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0]
+    if not (found := re.fullmatch(r"## (\S+) \((\d{4}-\d\d-\d\d)\)", heading)):
+        raise ValueError(f"the newest heading of CHANGELOG.md is {heading!r}; write '## VERSION (YYYY-MM-DD)'")
+    return found.groups()
+
+
+def at_this_version(name: str, text: str) -> str:
+    """The text of _config.yml, CITATION.cff or README.md, with version, date and tag wherever they belong."""
+    version, date = released()
+    rules = {
+        "_config.yml": [(r"(?m)^(  branch: )\S+", TAG)],
+        "CITATION.cff": [(r"(?m)^(version: )\S+", version), (r"(?m)^(date-released: )\S+", date)],
+        "README.md": [(r"(colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/)[^/]+", TAG),
+                      (r'(@ git\+https://github\.com/[\w.-]+/[\w.-]+?)(?:@[\w.]+)?(?=")', f"@{TAG}")],
+    }  # fmt: skip
+    for pattern, value in rules[name]:
+        text = re.sub(pattern, lambda found, value=value: found[1] + value, text)
+    return text
 
 
 def notebooks() -> list[Path]:
@@ -56,13 +83,17 @@ def put_first_cell(notebook) -> None:
 
 def main() -> None:
     for path in notebooks():
-        before = path.read_text()
-        notebook = nbformat.reads(before, as_version=4)
+        notebook = nbformat.reads(path.read_text(), as_version=4)
         put_first_cell(notebook)
-        after = nbformat.writes(notebook) + "\n"
-        if after != before:
-            path.write_text(after)
-            print(f"first cell written: {path.relative_to(ROOT)}")
+        write(path, nbformat.writes(notebook) + "\n")
+    for name in ("_config.yml", "CITATION.cff", "README.md"):
+        write(ROOT / name, at_this_version(name, (ROOT / name).read_text("utf-8")))
+
+
+def write(path: Path, text: str) -> None:
+    if text != path.read_text("utf-8"):
+        path.write_text(text, "utf-8")
+        print(f"written: {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

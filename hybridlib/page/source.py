@@ -6,6 +6,7 @@ import inspect
 import textwrap
 from pathlib import Path
 
+from .. import __version__
 from ..extras import optional
 
 with optional(__name__):
@@ -42,7 +43,7 @@ def listing(obj: object, *, docstring: bool = True) -> tuple[str, str]:
     code = textwrap.dedent("".join(lines)).rstrip()
     place = f"hybridlib/{file.relative_to(root).as_posix()}"
     anchor = "" if inspect.ismodule(obj) else f"#L{start}-L{start + len(lines) - 1}"
-    return code if docstring else _bare(code), f"[`{place}`]({repository()}/blob/main/{place}{anchor})"
+    return code if docstring else _bare(code), f"[`{place}`]({repository()}/blob/v{__version__}/{place}{anchor})"
 
 
 def _bare(code):

@@ -360,12 +360,7 @@ def table(rows: list[dict], *, caption: str, formats: Mapping[str, str] | None =
     >>> table([{"model": "coins", "NLL": 44.36}], caption="The baseline")  # a notebook shows it
     {'text/html': '<div ...
     """
-    markup, text = _table_html(rows, caption, formats or {})
-    display({"text/html": markup, "text/plain": text}, raw=True)
-
-
-def _table_html(rows, caption, formats):
-    """The table as HTML and as plain text: list of dicts -> (str, str)."""
+    formats = formats or {}
     if not rows or not caption or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("a table needs a caption and at least one row, and all rows the same keys")
     rows, columns = [{name: _plain(value) for name, value in row.items()} for row in rows], list(rows[0])
@@ -397,4 +392,4 @@ def _table_html(rows, caption, formats):
         "  ".join(t.rjust(w) if n else t.ljust(w) for t, w, n in zip(row, widths, numeric)).rstrip()
         for row in [columns, *cells]
     ]
-    return markup, "\n".join([caption, *text])
+    display({"text/html": markup, "text/plain": "\n".join([caption, *text])}, raw=True)

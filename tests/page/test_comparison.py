@@ -41,7 +41,7 @@ def test_independent_coins_refuse_to_call_anything_impossible():
         Independent.fitted(torch.ones(3, 4), pseudocount=0)
 
 
-def test_a_row_says_what_was_measured():
+def test_a_row_says_what_was_measured(monkeypatch):
     data = datasets.load("digits", binarize="threshold")
     coins = Independent(64)  # fair: 64 ln 2 nats for every picture, one bit per dimension, no spread
     row = comparison.row("fair coins", coins, data, seconds=2, samples=7)
@@ -51,7 +51,10 @@ def test_a_row_says_what_was_measured():
     assert (row["parameters"], row["train (s)"]) == (64, 2)
     assert row["samples/s"] > 0
     assert comparison.FORMATS.keys() == row.keys() - {"model"}
-    assert "fair coins" in viz._table_html([row], "a row", comparison.FORMATS)[0]
+    bundles = []
+    monkeypatch.setattr(viz, "display", lambda bundle, raw: bundles.append(bundle))
+    viz.table([row], caption="a row", formats=comparison.FORMATS)
+    assert "fair coins" in bundles[0]["text/plain"]
 
 
 def test_a_row_is_of_the_test_rows():

@@ -6,6 +6,7 @@ import math
 import re
 from pathlib import Path
 
+import first_cells
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ def test_shows_the_live_source_with_its_lines(thing):
     code, link = listing(thing)
     assert code.splitlines()[-1].strip() == inspect.getsource(thing).rstrip().splitlines()[-1].strip()
     place, lines = re.fullmatch(
-        rf"\[`(hybridlib/[\w/]+\.py)`\]\({repository()}/blob/main/\1(?:#L(\d+-L\d+))?\)", link
+        rf"\[`(hybridlib/[\w/]+\.py)`\]\({repository()}/blob/{first_cells.TAG}/\1(?:#L(\d+-L\d+))?\)", link
     ).groups()
     if lines:
         first, last = map(int, lines.split("-L"))
