@@ -207,9 +207,7 @@ class MADE(Autoregressive):
             each.append(log_p)
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
-    def _conditionals(
-        self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None
-    ) -> torch.distributions.Distribution:
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None):
         return self.output.distribution(self.theta(x, context, order))
 
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
