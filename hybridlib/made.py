@@ -74,9 +74,7 @@ class MaskedMLP(nn.Module):
         self.natural = [torch.arange(1, D + 1)] + [evenly_spaced_degrees(H, D, context=context > 0) for H in hidden]
         inputs, *hiddens, outputs = self.unit_degrees(self.natural)
         layer = MaskedLinear if any_order else Staircase
-        self.hidden = nn.ModuleList(
-            layer(a, b, strict=False) for a, b in zip([inputs, *hiddens], hiddens, strict=False)
-        )
+        self.hidden = nn.ModuleList(layer(a, b, strict=False) for a, b in zip([inputs, *hiddens], hiddens))
         self.out = layer(hiddens[-1], outputs, strict=True) if hidden else None
         self.direct = layer(inputs, outputs, strict=True) if direct or not hidden else None
         self.dropout = nn.Dropout(dropout)
@@ -193,10 +191,7 @@ class MADE(Autoregressive):
         return torch.stack(each).logsumexp(0) - math.log(len(each)) if len(each) > 1 else each[0]
 
     def log_prob_plain(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The same by D full passes, the textbook's way: pass t sees the first t variables, all others are zero.
-
-        (B, D) -> (B,), nats.
-        """
+        """The same (B, D) -> (B,) by D full passes, the textbook's way: pass t sees only the first t variables."""
         x, context = self._checked(x, context)
         each = []
         for m, order in enumerate(self.orders):
@@ -321,9 +316,8 @@ class MADE(Autoregressive):
                     rows, k = slice(began[i + 1], final[i + 1][last]), began[i]
                     units[i][rows] = torch.addmm(b[rows], W[rows, :k], sources[i][:k])
                 rows = slice(t * P, (last + 1) * P)
-                theta[rows] = sum(
-                    torch.addmm(b[rows], W[rows, : began[i]], sources[i][: began[i]]) for W, b, i in heads
-                )
+                known = [torch.addmm(b[rows], W[rows, : began[i]], sources[i][: began[i]]) for W, b, i in heads]
+                theta[rows] = sum(known)
             for i, (W, _, _) in enumerate(hidden):
                 new = slice(final[i + 1][t - 1] if t else 0, final[i + 1][t])
                 if new.start < new.stop:

@@ -46,9 +46,7 @@ class PixelCNN(Autoregressive):
     torch.Size([5, 12])
     """
 
-    def __init__(
-        self, shape: tuple[int, int], channels: int = 32, *, layers: int = 4, output: Output | None = None
-    ):  # fmt: skip
+    def __init__(self, shape: tuple[int, int], channels: int = 32, *, layers: int = 4, output: Output | None = None):
         if len(shape) != 2:
             raise ValueError(f"a page has height and width, got shape {tuple(shape)}")
         if layers < 1 or channels < 1:

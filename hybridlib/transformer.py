@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, check_size, sampling
 from .described import Described
-from .outputs import Bernoulli, Categorical, check_rows, precise
+from .outputs import Bernoulli, Categorical, check_rows, check_temperature, precise
 
 
 class Block(nn.Module):
@@ -67,7 +67,7 @@ class Transformer(Autoregressive):
         super().__init__(T, output=Categorical(K))
         if min(width, layers, heads) < 1:
             raise ValueError(
-                f"a Transformer needs width, layers and heads of at least 1, got {width}, {layers} and {heads}"
+                f"Transformer needs width, layers and heads of at least 1, got {width}, {layers} and {heads}"
             )
         if width % heads:
             raise ValueError(f"width {width} cannot be shared by {heads} heads; take a multiple of the number of heads")
@@ -172,10 +172,7 @@ def adjust(theta: Tensor, temperature: float = 1.0, top_k: int | None = None, to
     >>> adjust(torch.tensor([1.0, 2.0, 3.0]), top_k=2)
     tensor([-inf, 2., 3.])
     """
-    if not 0 < temperature < math.inf:
-        raise ValueError(
-            f"temperature is {temperature}; it must be positive and finite (near 0 always takes the likeliest symbol)"
-        )
+    check_temperature(temperature)
     theta = precise(theta) / temperature
     if top_k is not None:
         if top_k < 1:
