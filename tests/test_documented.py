@@ -15,8 +15,8 @@ LONGEST = 60  # lines of a function
 BUDGETS = {
     "models": (
         2600,
-        "noise outputs layers autoregressive independent fvsbn nade made ensembles transformer pixelcnn autoencoder vae "
-        "flows dequantization argmax graphs rgcn subgraphs graphaf",
+        "noise outputs layers autoregressive independent fvsbn nade made ensembles transformer pixelcnn autoencoder "
+        "vae flows dequantization argmax graphs rgcn subgraphs graphaf",
     ),
     "page": (1000, "page page.source page.viz page.explorer page.widgets page.exercise page.comparison"),
 }
