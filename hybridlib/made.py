@@ -57,18 +57,9 @@ class MaskedMLP(nn.Module):
     """
 
     def __init__(
-        self,
-        D: int,
-        hidden: tuple[int, ...],
-        *,
-        P: int = 1,
-        width: int = 1,
-        context: int = 0,
-        direct: bool = True,
-        residual: bool = False,
-        dropout: float = 0.0,
-        any_order: bool = False,
-    ):
+        self, D: int, hidden: tuple[int, ...], *, P: int = 1, width: int = 1, context: int = 0,
+        direct: bool = True, residual: bool = False, dropout: float = 0.0, any_order: bool = False,
+    ):  # fmt: skip
         super().__init__()
         if residual and len(set(hidden)) > 1:
             raise ValueError(f"residual connections need hidden layers of one size, got {tuple(hidden)}")
@@ -139,18 +130,10 @@ class MADE(Autoregressive):
     """
 
     def __init__(
-        self,
-        D: int,
-        hidden: tuple[int, ...] = (500,),
-        *,
-        output: Output | None = None,
-        orders: Sequence | Tensor | None = None,
-        direct: bool = True,
-        context: int = 0,
-        residual: bool = False,
-        connectivity: bool = False,
-        dropout: float = 0.0,
-    ):
+        self, D: int, hidden: tuple[int, ...] = (500,), *, output: Output | None = None,
+        orders: Sequence | Tensor | None = None, direct: bool = True, context: int = 0, residual: bool = False,
+        connectivity: bool = False, dropout: float = 0.0,
+    ):  # fmt: skip
         super().__init__(D, output=output, orders=orders, context=context)
         self.several = orders is not None and torch.as_tensor(orders).dim() == 2
         self.net = MaskedMLP(
@@ -224,9 +207,7 @@ class MADE(Autoregressive):
             each.append(log_p)
         return torch.stack(each).logsumexp(0) - math.log(len(each))
 
-    def _conditionals(
-        self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None
-    ) -> torch.distributions.Distribution:
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int | Tensor | None = None):
         return self.output.distribution(self.theta(x, context, order))
 
     def sample(self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -262,12 +243,7 @@ class MADE(Autoregressive):
 
     @sampling
     def inpaint(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        context: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        self, x: Tensor, known: Tensor, *, context: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """Fill in the variables that are not known: (B, D) and known (D,) bool -> (B, D), a sample of p(x | x_known).
 

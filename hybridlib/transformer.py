@@ -61,16 +61,9 @@ class Transformer(Autoregressive):
     """
 
     def __init__(
-        self,
-        T: int,
-        K: int,
-        *,
-        width: int = 128,
-        layers: int = 4,
-        heads: int = 4,
-        dropout: float = 0.0,
+        self, T: int, K: int, *, width: int = 128, layers: int = 4, heads: int = 4, dropout: float = 0.0,
         end: int | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__(T, output=Categorical(K))
         if min(width, layers, heads) < 1:
             raise ValueError(
@@ -109,15 +102,9 @@ class Transformer(Autoregressive):
 
     @sampling
     def sample(
-        self,
-        n: int,
-        *,
-        prefix: Sequence[int] | Tensor | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+        self, n: int, *, prefix: Sequence[int] | Tensor | None = None, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
         """n samples (n, T), after a common ``prefix`` (t,) if so wanted; keys and values of past steps are kept.
 
         ``temperature``, ``top_k`` and ``top_p`` (see `adjust`) draw from another, usually safer distribution than p.
@@ -139,15 +126,9 @@ class Transformer(Autoregressive):
 
     @sampling
     def sample_plain(
-        self,
-        n: int,
-        *,
-        prefix: Sequence[int] | Tensor | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+        self, n: int, *, prefix: Sequence[int] | Tensor | None = None, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
         """The same samples by T full passes, which forget everything in between: the oracle of ``sample``."""
         u, x = self._begin(n, prefix, generator)
         for t in range(0 if prefix is None else len(prefix), self.T):
