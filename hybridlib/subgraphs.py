@@ -26,21 +26,16 @@ FAR = 12  # distances, in bonds, from here on count as one, and so does "no path
 class Subgraphs:
     """The S distinct sub-graphs of a batch, one molecule's after another's, as `distinct` finds them.
 
-    ``rounds``                 of each round of messages (own, message, hearer): what `RGCN.gather` asks for
-    ``rows``                   (S, N), the row of every atom's embedding after the last round
-    ``first, last``            (S,), the places of the first atom that the next one may ask, and of the last atom
-    ``for_atom, for_bond``     (B, N + 1) and (B, N, N), the sub-graph on which atom i, bond i, j is decided
-
     >>> distinct(Graph(torch.ones(1, 2).long(), torch.tensor([[[0, 2], [2, 0]]])), A=1, layers=3).for_atom
     tensor([[0, 0, 1]])
     """
 
-    rounds: list[tuple[Tensor, Tensor, Tensor]]
-    rows: Tensor
-    first: Tensor
-    last: Tensor
-    for_atom: Tensor
-    for_bond: Tensor
+    rounds: list[tuple[Tensor, Tensor, Tensor]]  # of each round of messages (own, message, hearer), for `RGCN.gather`
+    rows: Tensor  # (S, N), of every atom's embedding after the last round
+    first: Tensor  # (S,), the place of the first atom that the next one asks for a bond
+    last: Tensor  # (S,), the place of the last atom
+    for_atom: Tensor  # (B, N + 1), the sub-graph on which atom i is decided
+    for_bond: Tensor  # (B, N, N), and bond i, j
 
 
 def distinct(graph: Graph, A: int, layers: int, R: int = 3) -> Subgraphs:

@@ -6,9 +6,9 @@ mlxtend, for one, asks for a new numpy, and with that the running kernel breaks.
 of every notebook; a test checks that it is there.
 
 It installs the tag of this version, and the buttons and README's links open the notebooks of the same tag, so chapter
-and library come from one state of the repository, also for a copy that a reader keeps. The version is written by hand in
-hybridlib/__init__.py and its date in the newest heading of CHANGELOG.md; _config.yml, CITATION.cff and README.md follow
-them here.
+and library come from one state of the repository, also for a copy that a reader keeps. The version is written by hand
+in hybridlib/__init__.py and its date in the newest heading of CHANGELOG.md; _config.yml, CITATION.cff and README.md
+follow them here.
 """
 
 import re

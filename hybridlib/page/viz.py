@@ -373,16 +373,11 @@ def table(rows: list[dict], *, caption: str, formats: Mapping[str, str] | None =
     ]
 
     def line(tag, texts, scope=""):
-        inside = (
-            f'<{tag}{scope} style="{s}; padding: .3rem .8rem">{html.escape(t)}</{tag}>' for t, s in zip(texts, styles)
-        )
-        return f"<tr>{''.join(inside)}</tr>"
+        opening = [f'<{tag}{scope} style="{style}; padding: .3rem .8rem">' for style in styles]
+        return f"<tr>{''.join(f'{start}{html.escape(text)}</{tag}>' for start, text in zip(opening, texts))}</tr>"
 
-    title, head, body = (
-        html.escape(caption),
-        line("th", columns, ' scope="col"'),
-        "".join(line("td", row) for row in cells),
-    )
+    title, head = html.escape(caption), line("th", columns, scope=' scope="col"')
+    body = "".join(line("td", row) for row in cells)
     markup = (
         f'<div style="overflow-x: auto" tabindex="0" role="region" aria-label="{title}"><table class="table">'
         f"<caption>{title}</caption><thead>{head}</thead><tbody>{body}</tbody></table></div>"
