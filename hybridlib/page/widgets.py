@@ -185,10 +185,11 @@ def latent_explorer(
     activation = type(layers[1]) if len(layers) > 1 else nn.ReLU
     known = [activation if i % 2 else nn.Linear for i in range(len(layers) | 1)]  # the last is Linear
     known = [type(layer) for layer in layers] == known and activation in ACTIVATIONS
+    known &= all(getattr(layer, "bias", 0) is not None and getattr(layer, "beta", 1) == 1 for layer in layers)
     if not known or (layers[0].in_features, layers[-1].out_features) != (2, math.prod(shape)) or len(shape) != 2:
         raise ValueError(
-            "the page runs nn.Sequential of Linear and, between, one of ReLU, Tanh, SiLU, Softplus, from 2 codes "
-            f"to the height times width of shape={shape} pixels; not {decoder}"
+            "the page runs nn.Sequential of Linear (with bias) and, between, one of ReLU, Tanh, SiLU, Softplus(1), "
+            f"from 2 codes to the height times width of shape={shape} pixels; not {decoder}"
         )
     if len(start) != 2 or not all(abs(v) <= reach for v in start):
         raise ValueError(f"start={start} must be two numbers within -{reach}..{reach}")
