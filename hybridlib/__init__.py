@@ -7,7 +7,7 @@
     audit report faulty                                     who sees whom, does it sum to one, and the suspects
     datasets train checkpoints records                      data, training, files, published results
     described extras                                        models as plain JSON; optional packages
-    recipes                                                 one function per published result, and the command line
+    recipes                                                 one command per published result: a table and its functions
     page                                                    what only the book's pages need
 
 Each room is a module with one idea: `from hybridlib.made import MADE`. Rooms are imported when they are asked for, so

@@ -40,10 +40,9 @@ class ArgmaxNormal(distributions.Distribution):
     @property
     def logits(self) -> Tensor:
         """log P(x = k) for every k: (..., K), nats. They need no normalization."""
-        K = self.loc.shape[-1]
-        return torch.stack(
-            [self.log_prob(torch.full(self.batch_shape, k, device=self.loc.device)) for k in range(K)], -1
-        )
+        categories = range(self.loc.shape[-1])
+        every = (torch.full(self.batch_shape, k, device=self.loc.device) for k in categories)
+        return torch.stack([self.log_prob(k) for k in every], -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x = value), nats: (...) -> (...)."""

@@ -37,9 +37,7 @@ class Pool(Autoregressive):
             raise ValueError("only models of one and the same order can be pooled, these differ; use Mixture instead")
         kinds = {(type(model.output), model.output.P, model.context) for model in models}
         if len(kinds) > 1:
-            told = ", ".join(
-                f"{kind.__name__} of {P} parameters with context={C}" for kind, P, C in sorted(kinds, key=str)
-            )
+            told = ", ".join(f"{kind.__name__} of {P} parameters, context={C}" for kind, P, C in sorted(kinds, key=str))
             raise ValueError(f"only models of one output and one context can be pooled, got {told}")
         if not 0 < sharpness < math.inf:
             raise ValueError(f"sharpness is {sharpness}; it must be positive and finite")
@@ -84,7 +82,6 @@ class Mixture(Described, nn.Module):
         parts = []
         for m, model in enumerate(self.models):
             rows = which == m
-            parts.append(
-                model.sample(int(rows.sum()), context=None if context is None else context[rows], generator=generator)
-            )
+            given = None if context is None else context[rows]
+            parts.append(model.sample(int(rows.sum()), context=given, generator=generator))
         return torch.cat(parts)[which.argsort(stable=True).argsort()]

@@ -290,10 +290,8 @@ class Flow(Described, nn.Module):
 
     def __init__(self, D: int, transforms: Iterable[nn.Module], *, context: int = 0):
         super().__init__()
-        if D < 1:
-            raise ValueError(f"a flow needs at least one variable, got D = {D}")
-        if context < 0:
-            raise ValueError(f"a context has no negative length, got {context}")
+        if D < 1 or context < 0:
+            raise ValueError(f"a flow needs at least one variable and no negative context, got D = {D}, {context}")
         self.D, self.context = D, context
         self.transforms = nn.ModuleList(transforms)
         self.register_buffer("zero", torch.zeros(()), persistent=False)  # tells precision and device
@@ -350,14 +348,9 @@ def _standard_normal(z: Tensor) -> Tensor:
 
 
 def maf(
-    D: int,
-    layers: int = 5,
-    hidden: tuple[int, ...] = (64, 64),
-    *,
-    univariate: Affine | Spline | None = None,
-    context: int = 0,
-    reverse: bool = True,
-) -> Flow:
+    D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), *, univariate: Affine | Spline | None = None,
+    context: int = 0, reverse: bool = True,
+) -> Flow:  # fmt: skip
     """A masked autoregressive flow: fast density, sampling variable by variable.
 
     Layers take turns in the natural order and its reverse (``reverse``), because what a layer cannot express in one
@@ -379,14 +372,9 @@ def maf(
 
 
 def iaf(
-    D: int,
-    layers: int = 5,
-    hidden: tuple[int, ...] = (64, 64),
-    *,
-    univariate: Affine | Spline | None = None,
-    context: int = 0,
-    reverse: bool = True,
-) -> Flow:
+    D: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), *, univariate: Affine | Spline | None = None,
+    context: int = 0, reverse: bool = True,
+) -> Flow:  # fmt: skip
     """An inverse autoregressive flow, the layers of `maf` read backwards: fast samples, slow density.
 
     >>> x, log_p = iaf(3, 2, context=1).rsample_and_log_prob(5, context=torch.zeros(5, 1))
@@ -398,13 +386,9 @@ def iaf(
 
 
 def realnvp(
-    D: int,
-    layers: int = 6,
-    hidden: tuple[int, ...] = (64, 64),
-    *,
-    univariate: Affine | Spline | None = None,
+    D: int, layers: int = 6, hidden: tuple[int, ...] = (64, 64), *, univariate: Affine | Spline | None = None,
     context: int = 0,
-) -> Flow:
+) -> Flow:  # fmt: skip
     """Coupling layers that let the even and odd variables pass in turn, fast in both directions. ValueError for D < 2.
 
     >>> realnvp(4, 2, univariate=Spline(6)).sample(3).shape

@@ -188,8 +188,6 @@ class GraphAF(Described, nn.Module):
         N = int(n.max())
         return Graph(graph.atoms[:, :N], graph.bonds[:, :N, :N])
 
-    # The plain model: one decision after the other
-
     def walk(self, decide: Callable[..., Tensor], temperature: float = 1.0) -> Graph:
         """One molecule, one decision at a time, and the whole network on the sub-graph before each of them.
 
@@ -251,8 +249,6 @@ class GraphAF(Described, nn.Module):
             one = self.walk(lambda choice, *_: contest(choice, generator).argmax(-1), temperature)
             graph.atoms[b], graph.bonds[b] = one.atoms[0], one.bonds[0]
         return graph
-
-    # Samples, side by side
 
     @sampling
     def sample(
@@ -452,6 +448,5 @@ def _refuse(graph: Graph, problems: dict[str, Tensor]) -> None:
     for problem, where in problems.items():
         if where.any():
             row = int(where.int().argmax())
-            codes = [code for code in graph.atoms[row].tolist() if code]
-            atoms = [ATOMS[int(code)] if code in range(len(ATOMS)) else str(code) for code in codes]
+            atoms = [ATOMS[int(a)] if a in range(len(ATOMS)) else str(a) for a in graph.atoms[row].tolist() if a]
             raise ValueError(f"molecule {row} ({' '.join(atoms)[:60] or 'empty'}) has {problem}")

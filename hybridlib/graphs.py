@@ -13,7 +13,6 @@ from torch import Tensor
 # Charged atoms are types of their own. The first 4 make the book's small set, the first 8 QM9, all of them ZINC250k.
 ATOMS = ("", "C", "N", "O", "F", "N+", "O-", "N-", "C-", "S", "Cl", "Br", "I", "P", "S-", "O+", "S+", "P+")
 
-
 # How many bonds an atom can have, a double bond counting twice; hydrogens, which are not drawn, take what is left.
 VALENCE = torch.tensor([0, 4, 3, 2, 1, 4, 1, 2, 3, 6, 1, 1, 1, 5, 1, 3, 3, 4])
 

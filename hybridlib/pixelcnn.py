@@ -46,14 +46,7 @@ class PixelCNN(Autoregressive):
     torch.Size([5, 12])
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, int],
-        channels: int = 32,
-        *,
-        layers: int = 4,
-        output: Output | None = None,
-    ):
+    def __init__(self, shape: tuple[int, int], channels: int = 32, *, layers: int = 4, output: Output | None = None):
         if len(shape) != 2:
             raise ValueError(f"a page has height and width, got shape {tuple(shape)}")
         if layers < 1 or channels < 1:
@@ -63,11 +56,9 @@ class PixelCNN(Autoregressive):
         ins = [self.output.width] + [C] * (layers - 1)
         ks = [7] + [3] * (layers - 1)  # a wide first look, then small steps
         # only the first layer meets the pixels themselves: it must not see the middle
-        self.down = nn.ModuleList(
-            CausalConv2d(i, C, k, rows=True, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
-        )
-        self.right = nn.ModuleList(
-            CausalConv2d(i, C, k, rows=False, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks))
+        self.down, self.right = (
+            nn.ModuleList(CausalConv2d(i, C, k, rows=rows, middle=n > 0) for n, (i, k) in enumerate(zip(ins, ks)))
+            for rows in (True, False)
         )
         self.across = nn.ModuleList(nn.Conv2d(C, C, 1) for _ in ins)
         self.head = nn.Conv2d(C, self.output.P, 1)
@@ -75,9 +66,8 @@ class PixelCNN(Autoregressive):
     def theta(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D) -> (B, D, P)."""
         x, _ = self.placed(x)
-        v = h = (
-            self.output.encode(x).to(self.head.weight).transpose(1, 2).unflatten(2, self.shape)
-        )  # (B, width, height, width of the page)
+        page = self.output.encode(x).to(self.head.weight).transpose(1, 2)
+        v = h = page.unflatten(2, self.shape)  # (B, width, height, width of the page)
         for down, right, across in zip(self.down, self.right, self.across):
             first = v is h
             v = down(v).relu()

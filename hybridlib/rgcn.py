@@ -44,10 +44,12 @@ class RGCN(Described, nn.Module):
     def gather(self, layer: int, h: Tensor, own: Tensor, message: Tensor, hearer: Tensor) -> Tensor:
         """The same layer for atoms listed one under another, whatever graphs they belong to: (M, H) -> (T, H).
 
-        rows of h   rows of the messages, for R = 3                         rows of the answer
-        0           0: to itself  1: through order 1   2: ... 2   3: ... 3
-        1           4: to itself  5: through order 1   6: ... 2   7: ... 3  t: h[own[t]] + relu(b + the sum of all
-        m           m (R + 1) + r: through order r, to itself for r = 0        rows message[l] with hearer[l] = t)
+        New row t continues row own[t] of h, and hears those rows message[l] of all messages for which hearer[l] = t::
+
+            h         messages of h, for R = 3
+            row 0     row 0: to itself     row 1: through order 1     row 2: ... 2     row 3: ... 3
+            row 1     row 4: to itself     row 5: through order 1     and so on:
+            row m     row m (R + 1) + r: through order r, to itself for r = 0
         """
         heard = sums(self.messages(layer, h).flatten(0, 1), message, hearer, len(own))
         return h[own] + (heard + self.biases[layer]).relu()

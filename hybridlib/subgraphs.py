@@ -2,7 +2,7 @@
 
 A sub-graph changes only when a bond appears, so that a molecule of m bonds has m + 1 of them, k = 0, ..., m. After L
 rounds of messages a new bond has reached the atoms within L - 1 bonds of its ends; all others keep their embeddings.
-So `hybridlib.graphaf` computes, in each round, one under another,
+So `hybridlib.graphaf` computes, in each round, one under another::
 
     row 0, ..., A       lonely atoms, one of each type (0 is no atom)
     row A + 1, ...      the atoms of molecule 0 that its bond 1 has changed, then those that its bond 2 has changed, ...
@@ -26,21 +26,16 @@ FAR = 12  # distances, in bonds, from here on count as one, and so does "no path
 class Subgraphs:
     """The S distinct sub-graphs of a batch, one molecule's after another's, as `distinct` finds them.
 
-    ``rounds``                 of each round of messages (own, message, hearer): what `RGCN.gather` asks for
-    ``rows``                   (S, N), the row of every atom's embedding after the last round
-    ``first, last``            (S,), the places of the first atom that the next one may ask, and of the last atom
-    ``for_atom, for_bond``     (B, N + 1) and (B, N, N), the sub-graph on which atom i, bond i, j is decided
-
     >>> distinct(Graph(torch.ones(1, 2).long(), torch.tensor([[[0, 2], [2, 0]]])), A=1, layers=3).for_atom
     tensor([[0, 0, 1]])
     """
 
-    rounds: list[tuple[Tensor, Tensor, Tensor]]
-    rows: Tensor
-    first: Tensor
-    last: Tensor
-    for_atom: Tensor
-    for_bond: Tensor
+    rounds: list[tuple[Tensor, Tensor, Tensor]]  # of each round of messages (own, message, hearer), for `RGCN.gather`
+    rows: Tensor  # (S, N), of every atom's embedding after the last round
+    first: Tensor  # (S,), the place of the first atom that the next one asks for a bond
+    last: Tensor  # (S,), the place of the last atom
+    for_atom: Tensor  # (B, N + 1), the sub-graph on which atom i is decided
+    for_bond: Tensor  # (B, N, N), and bond i, j
 
 
 def distinct(graph: Graph, A: int, layers: int, R: int = 3) -> Subgraphs:
@@ -107,10 +102,12 @@ def _rounds(graph: Graph, changed: Tensor, since: Tensor, A: int, layers: int, R
 
 
 def heard(own: Tensor, others: Tensor, order: Tensor, linked: Tensor, R: int = 3) -> tuple[Tensor, Tensor]:
-    """What T atoms hear, for `RGCN.gather`: themselves, and of others (T, J) those linked, through bonds of an order.
+    """What T atoms hear, for `RGCN.gather`: (message, hearer), both (L,).
 
-    ->  message   own[0]  others[0, 0]  others[0, 2]  own[1]  others[1, 1] ...    each as row (R + 1) + order
-        hearer    0       0             0             1       1            ...
+    Row own[t] tells itself, and those of the rows others[t] (J,) that are linked tell it through bonds of an order::
+
+        message   own[0]  others[0, 0]  others[0, 2]  own[1]  others[1, 1]  ...    each as row (R + 1) + order
+        hearer    0       0             0             1       1             ...
 
     >>> heard(torch.tensor([2]), torch.tensor([[0, 1]]), torch.tensor([[0, 3]]), torch.tensor([[False, True]]))
     (tensor([8, 7]), tensor([0, 0]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .autoregressive import Autoregressive, check_size, sampling
 from .described import Described
-from .outputs import Bernoulli, Categorical, check_rows, precise
+from .outputs import Bernoulli, Categorical, check_rows, check_temperature, precise
 
 
 class Block(nn.Module):
@@ -61,20 +61,13 @@ class Transformer(Autoregressive):
     """
 
     def __init__(
-        self,
-        T: int,
-        K: int,
-        *,
-        width: int = 128,
-        layers: int = 4,
-        heads: int = 4,
-        dropout: float = 0.0,
+        self, T: int, K: int, *, width: int = 128, layers: int = 4, heads: int = 4, dropout: float = 0.0,
         end: int | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__(T, output=Categorical(K))
         if min(width, layers, heads) < 1:
             raise ValueError(
-                f"a Transformer needs width, layers and heads of at least 1, got {width}, {layers} and {heads}"
+                f"Transformer needs width, layers and heads of at least 1, got {width}, {layers} and {heads}"
             )
         if width % heads:
             raise ValueError(f"width {width} cannot be shared by {heads} heads; take a multiple of the number of heads")
@@ -109,15 +102,9 @@ class Transformer(Autoregressive):
 
     @sampling
     def sample(
-        self,
-        n: int,
-        *,
-        prefix: Sequence[int] | Tensor | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+        self, n: int, *, prefix: Sequence[int] | Tensor | None = None, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
         """n samples (n, T), after a common ``prefix`` (t,) if so wanted; keys and values of past steps are kept.
 
         ``temperature``, ``top_k`` and ``top_p`` (see `adjust`) draw from another, usually safer distribution than p.
@@ -139,15 +126,9 @@ class Transformer(Autoregressive):
 
     @sampling
     def sample_plain(
-        self,
-        n: int,
-        *,
-        prefix: Sequence[int] | Tensor | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+        self, n: int, *, prefix: Sequence[int] | Tensor | None = None, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
         """The same samples by T full passes, which forget everything in between: the oracle of ``sample``."""
         u, x = self._begin(n, prefix, generator)
         for t in range(0 if prefix is None else len(prefix), self.T):
@@ -191,10 +172,7 @@ def adjust(theta: Tensor, temperature: float = 1.0, top_k: int | None = None, to
     >>> adjust(torch.tensor([1.0, 2.0, 3.0]), top_k=2)
     tensor([-inf, 2., 3.])
     """
-    if not 0 < temperature < math.inf:
-        raise ValueError(
-            f"temperature is {temperature}; it must be positive and finite (near 0 always takes the likeliest symbol)"
-        )
+    check_temperature(temperature)
     theta = precise(theta) / temperature
     if top_k is not None:
         if top_k < 1:

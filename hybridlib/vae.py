@@ -111,12 +111,10 @@ class VAE(Described, nn.Module):
         log_mass = self.prior().log_prob(grid) + self.Z * math.log(2 * reach / (points - 1))
         at_once = max(1, 200_000 // len(x))
         parts = zip(grid.split(at_once), log_mass.split(at_once))
-        sums = [
-            (
-                self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), -1) + m[:, None]
-            ).logsumexp(0)
-            for z, m in parts
-        ]
+        sums = []
+        for z, m in parts:
+            log_p = self.log_likelihood(x.repeat(len(z), 1), z.repeat_interleave(len(x), 0)).view(len(z), -1)
+            sums.append((log_p + m[:, None]).logsumexp(0))
         return torch.stack(sums).logsumexp(0)
 
     @sampling

@@ -43,6 +43,13 @@ def test_agrees_with_adaptive_quadrature_and_with_sampling():
             assert share == pytest.approx(exact, abs=5 * (exact / 1e5) ** 0.5 + 1e-4)
 
 
+def test_the_largest_of_gaussians_has_no_probability_above_one():
+    loc, scale = 3 * torch.randn(5000, 4, generator=rng()), torch.full((5000, 4), 0.2)
+    log_p = ArgmaxNormal(loc, scale).logits
+    assert (log_p <= 0).all()
+    assert torch.allclose(log_p.exp().sum(-1), torch.ones(5000), atol=1e-5)
+
+
 def test_gradients_are_right():
     loc, scale = LOC.clone().requires_grad_(), SCALE.clone().requires_grad_()
     value = torch.tensor([0, 3, 1])
@@ -144,6 +151,7 @@ def test_what_is_not_allowed_takes_no_part():
         (lambda: MADE(2, output=Argmax(3)).log_prob(torch.tensor([[0.0, 3.0]])), "whole numbers 0..2, found 3"),
         (lambda: argmax_elbo(MADE(2, output=Argmax(3)), torch.tensor([[0.0, 3.0]])), "numbers 0..2, found 3"),
         (lambda: ArgmaxNormal(torch.zeros(1, 2), torch.ones(1, 2)).elbo(torch.tensor([0]), w=2), "w = 2"),
+        (lambda: Argmax(3, points=0), "at least two points"),
     ],
 )
 def test_one_clear_error(call, message):

@@ -96,6 +96,7 @@ MODEL = Autoencoder(mlp(3, 2), mlp(2, 3))
         (lambda: corrupt(X, -1), "amount is -1"),
         (lambda: corrupt(X, math.nan), "amount is nan"),
         (lambda: corrupt(X, 1.5, kind="mask"), "amount is 1.5"),
+        (lambda: Autoencoder(mlp(3, 2), mlp(2, 1)).error(X), r"gave \(4, 1\) for x of shape \(4, 3\)"),
     ],
 )
 def test_bad_input(call, message):

@@ -196,14 +196,6 @@ def test_any_density_will_do():
     assert mixture.elbo(x, generator=rng()).isfinite().all() and set(x.unique().tolist()) <= {0, 1, 2, 3, 4}
 
 
-def test_a_unit_measures_a_mixture_of_logistics():
-    theta = torch.randn(4, 6, generator=rng(), dtype=torch.double)
-    x = torch.randn(4, generator=rng(1), dtype=torch.double)
-    plain, small = LogisticMixture(2), LogisticMixture(2, unit=0.1)
-    a, b = plain.distribution(theta).log_prob(x), small.distribution(theta).log_prob(x / 10)
-    torch.testing.assert_close(b, a + math.log(10))
-
-
 class TestBadInput:
     @pytest.mark.parametrize(
         ("call", "message"),
@@ -222,12 +214,21 @@ class TestBadInput:
             (lambda: Dequantized(maf(2), 1), "at least 2, got 1"),
             (lambda: Dequantized(maf(2), 2.5), "got 2.5"),
             (lambda: Dequantized(maf(2), 1.0), "at least 2, got 1"),
+            (lambda: VariationalDequantizer(3, 1), "at least 2, got 1"),
+            (lambda: Dequantized(maf(2, 1), 4).importance_bound(torch.zeros(1, 2), 2.5), "whole number of samples"),
+            (lambda: Dequantized(maf(2, 1), 4).log_prob_on_grid(torch.zeros(1, 2), points=0), "at least one point"),
             (lambda: VariationalDequantizer(2, 3, flow=maf(3, context=2)), "got 3 with context=2"),
         ],
     )
     def test_one_clear_error(self, call, message):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_eight_bits_and_no_rows():
+    x = torch.tensor([[0, 17, 200, 255]], dtype=torch.uint8)
+    assert Dequantized(maf(4, 1), 256).elbo(x, generator=rng()).isfinite().all()
+    assert Dequantized(maf(2, 1), 4).log_prob_on_grid(torch.zeros(0, 2)).shape == (0,)
 
 
 def test_a_density_without_parameters_will_do():

@@ -25,7 +25,7 @@ from hybridlib.layers import mlp
 from hybridlib.made import MADE, random_orders
 from hybridlib.nade import NADE
 from hybridlib.pixelcnn import PixelCNN
-from hybridlib.recipes import convolutional_vae
+from hybridlib.recipes.vectors import convolutional_vae
 from hybridlib.rgcn import RGCN
 from hybridlib.transformer import InBlocks, Transformer
 from hybridlib.vae import VAE

@@ -1,6 +1,7 @@
 """Flows: inverse, volume, normalization, samples, orders, and another library's MAF with the same weights."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -249,6 +250,30 @@ class TestSpline:
         z_again, _ = spline.to_noise(theta, spline.from_noise(theta, z))
         torch.testing.assert_close(z_again, z, atol=1e-6, rtol=0)
 
+    def test_a_steep_spline_gives_back_what_was_put_in(self):
+        """x comes back as far as z tells it: the z of the x that comes back is z, to rounding."""
+        spline, generator = Spline(8), rng(1)
+        theta = 6 * torch.randn(20_000, spline.P, generator=generator)
+        z = 8 * torch.rand(20_000, generator=generator) - 4
+        for dtype, digits in ((torch.float32, 3e-4), (torch.float64, 1e-11)):
+            again = spline.to_noise(theta.to(dtype), spline.from_noise(theta.to(dtype), z.to(dtype)))[0]
+            slope = spline.to_noise(theta.to(dtype), spline.from_noise(theta.to(dtype), z.to(dtype)))[1].exp()
+            assert ((again - z).abs() <= digits * (1 + slope)).all()  # rounding x moves z by as much as it is steep
+
+    def test_a_spline_says_that_the_data_lie_beyond_its_reach(self):
+        x = 20 + torch.randn(50, 2, generator=rng())
+        for flow in (
+            iaf(2, 2, (16,), univariate=Spline()),
+            maf(2, 2, (16,), univariate=Spline()),
+            maf(2, 2, (16,), univariate=Spline(reach=3)),
+        ):
+            with pytest.warns(UserWarning, match=r"variable 0 lies outside .* standardize the data"):
+                flow.train().log_prob(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            flow.log_prob(x - 20)
+            flow.eval().log_prob(x)  # a tail may be asked about
+
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_zuko_gives_the_same_density_for_the_same_weights(order):
@@ -310,7 +335,19 @@ class TestBadInput:
             (lambda: Coupling([True, True], mlp(2, 2)), "both True and False"),
             (lambda: AutoregressiveFlow(MADE(3, output=Bernoulli())), "not Bernoulli; use output=Affine"),
             (lambda: AutoregressiveFlow(MADE(2, output=Affine(), orders=[[0, 1], [1, 0]])), "needs one order"),
-            (lambda: Flow(0, []), "at least one variable, got D = 0"),
+            (lambda: Spline(1500), "K = 2 to 500 bins, got 1500"),
+            (lambda: Flow(3, [], context=-1), "no negative context, got D = 3, -1"),
+            (
+                lambda: maf(6, 1, context=2).rsample_and_log_prob(1, context=torch.zeros(1, 2).cfloat()),
+                "context needs real numbers",
+            ),
+            (lambda: maf(2, 1).sample(None), "whole number, got None"),
+            (lambda: Spline(2.5), "got 2.5"),
+            (lambda: maf(3, -1), "negative number of layers, got -1"),
+            (lambda: realnvp(3, -1), "negative number of layers, got -1"),
+            (lambda: Linear([1.0, 2.0], [1.0]), r"shift must be finite, of shape \(2,\)"),
+            (lambda: Flow(3, [Linear([1.0, 2.0])]).log_prob(torch.zeros(2, 3)), r"Linear needs data of shape \(B, 2\)"),
+            (lambda: Flow(0, []), "at least one variable .*, got D = 0"),
             (lambda: audit.total_density(maf(3).log_prob, [0.0] * 3, [1.0] * 3), "D = 1 or 2"),
         ],
     )
@@ -326,3 +363,29 @@ def test_log_scales_are_bounded():
         p.data.fill_(1e6)
     assert flow.log_prob(torch.zeros(3, 2)).isfinite().all()
     assert pytest.approx(math.log(2 * math.pi)) == flows.LOG_2PI
+
+
+def test_a_steep_spline_gives_back_what_was_put_in():
+    """x comes back as far as z tells it: the z of the x that comes back is z, to rounding."""
+    spline, generator = Spline(8), rng(1)
+    theta = 6 * torch.randn(20_000, spline.P, generator=generator)
+    z = 8 * torch.rand(20_000, generator=generator) - 4
+    for dtype, digits in ((torch.float32, 3e-4), (torch.float64, 1e-11)):
+        again = spline.to_noise(theta.to(dtype), spline.from_noise(theta.to(dtype), z.to(dtype)))[0]
+        slope = spline.to_noise(theta.to(dtype), spline.from_noise(theta.to(dtype), z.to(dtype)))[1].exp()
+        assert ((again - z).abs() <= digits * (1 + slope)).all()  # rounding x moves z by as much as it is steep
+
+
+def test_a_spline_says_that_the_data_lie_beyond_its_reach():
+    x = 20 + torch.randn(50, 2, generator=rng())
+    for flow in (
+        iaf(2, 2, (16,), univariate=Spline()),
+        maf(2, 2, (16,), univariate=Spline()),
+        maf(2, 2, (16,), univariate=Spline(reach=3)),
+    ):
+        with pytest.warns(UserWarning, match=r"variable 0 lies outside .* standardize the data"):
+            flow.train().log_prob(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flow.log_prob(x - 20)
+        flow.eval().log_prob(x)  # a tail may be asked about

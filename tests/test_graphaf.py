@@ -1,10 +1,12 @@
 """GraphAF: probabilities that sum to one, all decisions at once equal to one after the other, samples that follow."""
 
+import contextlib
 import itertools
 import math
 
 import pytest
 import torch
+from pretend_gpu import PretendGPU
 from shaken import rng, shaken
 
 from hybridlib import checkpoints
@@ -324,6 +326,18 @@ class TestChecks:
         assert equal(*(net.sample(20, generator=rng(7)) for _ in range(2)))
         assert equal(*(net.sample_plain(3, generator=rng(7)) for _ in range(2)))
         assert len(net.sample(0)) == len(net.sample_plain(0)) == 0 and len(net.sample(7, at_once=3)) == 7
+
+
+@pytest.mark.parametrize("reading", ["exact", "categorical"])
+def test_plain_versions_live_where_the_weights_are(reading):
+    net, graph = undecided(model(reading, masked=True, scale=0.2)), from_smiles(MOLECULES[:4], A=4)
+    nats, drawn = net.log_prob_plain(graph), net.sample_plain(2, generator=rng(1))
+    with contextlib.nullcontext() if torch.cuda.is_available() else PretendGPU():
+        net = net.to("cuda")
+        found, there = net.log_prob_plain(graph), net.sample_plain(2, generator=rng(1))
+        assert found.is_cuda and there.atoms.is_cuda and there.bonds.is_cuda
+        assert torch.allclose(found.cpu(), nats, rtol=1e-9)
+        assert equal(Graph(there.atoms.cpu(), there.bonds.cpu()), drawn)
 
 
 def test_save_and_load(tmp_path):

@@ -42,6 +42,12 @@ def wheel(tmp_path_factory):
     return next(folder.glob("hybridlib-*.whl"))
 
 
+def test_the_wheel_holds_all_that_the_library_opens(wheel):
+    """Explorers, quizzes, checkpoints, results: a chapter in Colab has nothing but the wheel."""
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "hybridlib").rglob("*") if path.is_file()}
+    assert {name for name in files if "__pycache__" not in name} <= {*zipfile.ZipFile(wheel).namelist()}
+
+
 def needs(requirements, extras=()):
     """Requirements, and the extras in whose name they are made -> names of all distributions they lead to."""
     found, open_ = set(), [(Requirement(line), extras) for line in requirements]

@@ -131,6 +131,12 @@ def test_the_grid_is_fine_enough(activation, close):
     torch.testing.assert_close(coarse, fine, atol=close, rtol=0)
 
 
+def test_no_rows_have_no_bound():
+    for bound in (SMALL.elbo, SMALL.log_prob_on_grid, lambda x: SMALL.importance_bound(x, 3)):
+        with pytest.raises(ValueError, match=r"at least one row, got shape \(0, 4\)"):
+            bound(torch.zeros(0, D))
+
+
 SMALL = VAE(mlp(D, 4), mlp(2, D), 2)
 
 
@@ -147,6 +153,8 @@ SMALL = VAE(mlp(D, 4), mlp(2, D), 2)
         (lambda: VAE(mlp(D, 4), MADE(D, (4,), context=3), 2), "context of 3 numbers, z has Z = 2"),
         (lambda: VAE(mlp(D, 4), NADE(D, 4), 2), "context of 0 numbers"),
         (lambda: VAE(mlp(D, 4), MADE(D, (4,), context=2), 2).decode(torch.zeros(1, 2)), "use log_likelihood"),
+        (lambda: VAE(mlp(6, 2), mlp(1, 6), 1).log_prob_on_grid(torch.zeros(2, 6), points=1), "at least two points"),
+        (lambda: VAE(mlp(6, 2), mlp(1, 1), 1).elbo(torch.zeros(2, 6)), "decoder speaks of 1 variables, x has 6"),
     ],
 )
 def test_bad_input(call, message):

@@ -43,12 +43,14 @@ def row(
     model.sample(samples, generator=torch.Generator().manual_seed(0)).cpu()  # .cpu() waits for a GPU to finish
     rate = samples / (time.perf_counter() - start)
     nll = -log_p.mean().item()
-    found = {"model": name, "NLL (nats)": nll, "±": log_p.std().item() / math.sqrt(len(log_p))}
-    found |= {
-        "bits/dim": nll / (data.test.shape[1] * math.log(2)),
-        "parameters": sum(p.numel() for p in model.parameters()),
+    bits, size = nll / (data.test.shape[1] * math.log(2)), sum(p.numel() for p in model.parameters())
+    measured = {
+        "NLL (nats)": nll,
+        "±": log_p.std().item() / math.sqrt(len(log_p)),
+        "bits/dim": bits,
+        "parameters": size,
     }
-    return found | {"train (s)": float(seconds), "samples/s": rate}
+    return {"model": name} | measured | {"train (s)": float(seconds), "samples/s": rate}
 
 
 def probe(features: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> tuple[float, float]:

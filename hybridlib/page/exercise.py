@@ -19,10 +19,6 @@ LOOKS = {PASSED: ("[x]", "✓", "#0f9d76"), FAILED: ("[!]", "✕", "#d1660a"), S
 MOST_SAID = 1000  # characters of an exception that a page shows
 
 
-class _NotWrittenError(Exception):
-    """The reader's function is still a stub."""
-
-
 @dataclass(frozen=True)
 class Result:
     """Outcome of `check`: (property, verdict, message) each; verdicts are "passed", "failed", "not written yet".
@@ -114,7 +110,7 @@ def _outcome(candidate, prop):
     try:
         with _watched(candidate) as answer:
             return (FAILED, "does not hold") if prop(answer) is False else (PASSED, "")
-    except (_NotWrittenError, NotImplementedError):
+    except NotImplementedError:
         return STUB, ""
     except (Exception, SystemExit) as error:  # what the reader's code does wrong is the message
         said, last = str(error)[:MOST_SAID], traceback.extract_tb(error.__traceback__)[-1]
@@ -131,7 +127,7 @@ def _watched(candidate):
 
     def look(value):
         if value is None or value is ...:
-            raise _NotWrittenError
+            raise NotImplementedError  # as a stub may do by itself
         return value
 
     look(candidate)

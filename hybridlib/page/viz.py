@@ -360,12 +360,7 @@ def table(rows: list[dict], *, caption: str, formats: Mapping[str, str] | None =
     >>> table([{"model": "coins", "NLL": 44.36}], caption="The baseline")  # a notebook shows it
     {'text/html': '<div ...
     """
-    markup, text = _table_html(rows, caption, formats or {})
-    display({"text/html": markup, "text/plain": text}, raw=True)
-
-
-def _table_html(rows, caption, formats):
-    """The table as HTML and as plain text: list of dicts -> (str, str)."""
+    formats = formats or {}
     if not rows or not caption or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("a table needs a caption and at least one row, and all rows the same keys")
     rows, columns = [{name: _plain(value) for name, value in row.items()} for row in rows], list(rows[0])
@@ -378,16 +373,11 @@ def _table_html(rows, caption, formats):
     ]
 
     def line(tag, texts, scope=""):
-        inside = (
-            f'<{tag}{scope} style="{s}; padding: .3rem .8rem">{html.escape(t)}</{tag}>' for t, s in zip(texts, styles)
-        )
-        return f"<tr>{''.join(inside)}</tr>"
+        opening = [f'<{tag}{scope} style="{style}; padding: .3rem .8rem">' for style in styles]
+        return f"<tr>{''.join(f'{start}{html.escape(text)}</{tag}>' for start, text in zip(opening, texts))}</tr>"
 
-    title, head, body = (
-        html.escape(caption),
-        line("th", columns, ' scope="col"'),
-        "".join(line("td", row) for row in cells),
-    )
+    title, head = html.escape(caption), line("th", columns, scope=' scope="col"')
+    body = "".join(line("td", row) for row in cells)
     markup = (
         f'<div style="overflow-x: auto" tabindex="0" role="region" aria-label="{title}"><table class="table">'
         f"<caption>{title}</caption><thead>{head}</thead><tbody>{body}</tbody></table></div>"
@@ -397,4 +387,4 @@ def _table_html(rows, caption, formats):
         "  ".join(t.rjust(w) if n else t.ljust(w) for t, w, n in zip(row, widths, numeric)).rstrip()
         for row in [columns, *cells]
     ]
-    return markup, "\n".join([caption, *text])
+    display({"text/html": markup, "text/plain": "\n".join([caption, *text])}, raw=True)

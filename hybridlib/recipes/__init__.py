@@ -152,10 +152,8 @@ def run(
         raise ValueError(f"{name} has no option {unknown!r}; its options are {', '.join(options)}")
     if data is not None and recipe.dataset is None:
         raise ValueError(f"{name} makes its own data; run it without")
-    own = data is not None
-    job = Job(
-        name, command(name, changes), data if own else recipe.load(), None if own else recipe.dataset, Path(folder)
-    )
+    source = (recipe.load(), recipe.dataset) if data is None else (data, None)
+    job = Job(name, command(name, changes), *source, Path(folder))
     return recipe.kind(job, **{**options, **changes})
 
 

@@ -83,7 +83,9 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="show this")
     for name, recipe in RECIPES.items():
         line = f"{recipe.about} ({recipe.minutes} min)"
-        inner = commands.add_parser(name, help=line, description=line, argument_default=argparse.SUPPRESS)
+        inner = commands.add_parser(
+            name, help=line, description=line, argument_default=argparse.SUPPRESS, allow_abbrev=False
+        )
         inner.add_argument("--folder", type=Path, default=RUNS, help=f"finished models are kept here ({RUNS})")
         inner.add_argument("--out", type=Path, default=None, help="where the record goes (the current folder)")
         _add_options(inner, recipe)

@@ -24,8 +24,8 @@ class Job:
 
     ``dataset`` names the data, or is None where the caller gave them; ``data`` may be None for recipes without any.
 
-    >>> Job("nltcs", "python -m hybridlib.recipes nltcs", None, None).folder
-    PosixPath('.cache/recipes')
+    >>> Job("nltcs", "python -m hybridlib.recipes nltcs", None, None).folder.name
+    'recipes'
     """
 
     name: str
@@ -69,6 +69,7 @@ def schedule(epochs: int, lr: float, batch_size: int) -> dict:
 def portions(*tensors: Tensor, rows: int, batch_size: int) -> DataLoader:
     """Batches of some rows of tensors (n, ...), drawn anew for every epoch, where a pass through all takes too long.
 
+    >>> import torch
     >>> len(portions(torch.ones(50, 1), rows=20, batch_size=8))
     3
     """
@@ -85,7 +86,7 @@ def trained(
     ``settings`` are what must be the same, ``training`` the arguments of `train.fit` among them, ``label`` what the
     file's name adds to the recipe's. ValueError for a finished model of other settings.
 
-    >>> import tempfile
+    >>> import tempfile, torch
     >>> from hybridlib.made import MADE
     >>> x, how = torch.ones(20, 3), schedule(2, 1e-3, 10)
     >>> data = datasets.Data(x, x, x, None, None, None, shape=(3,), levels=2)
@@ -117,6 +118,7 @@ def trained(
 def mean_nll(model: nn.Module, x: Tensor) -> Tensor:
     """The loss of most recipes: mean negative log-likelihood of rows x (B, ...), nats.
 
+    >>> import torch
     >>> from hybridlib.independent import Independent
     >>> round(mean_nll(Independent(4), torch.zeros(5, 4)).item(), 4)  # four fair coins
     2.7726
@@ -151,6 +153,7 @@ def record_of(
 ) -> dict:
     """The record of trained models; ``runs`` are their trainings, ``evaluation`` the seconds that came after them.
 
+    >>> import torch
     >>> from hybridlib.made import MADE
     >>> x = torch.ones(20, 3)
     >>> job = Job("toy", "", datasets.Data(x, x, x, None, None, None, shape=(3,), levels=2), None)

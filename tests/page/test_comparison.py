@@ -1,4 +1,4 @@
-"""The baseline and the row it starts the running comparison with."""
+"""The rows of the running comparison."""
 
 import math
 from types import SimpleNamespace
@@ -6,42 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hybridlib import audit, datasets
+from hybridlib import datasets
 from hybridlib.independent import Independent
 from hybridlib.page import comparison, viz
 
 
-def test_independent_coins_have_the_shares_of_the_data():
-    x = torch.tensor([[0.0, 1, 1], [0, 0, 1], [0, 1, 1], [0, 1, 0]])
-    assert torch.allclose(Independent.fitted(x, pseudocount=1e-6).logits.sigmoid(), x.mean(0), atol=1e-5)
-    # the first variable never varied; it may
-    expected = math.log(1 / 6) + math.log(4 / 6) + math.log(4 / 6)
-    assert Independent.fitted(x).log_prob(torch.ones(1, 3)).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_independent_coins_are_a_distribution_and_see_nothing():
-    x = torch.randint(2, (50, 5), generator=torch.Generator().manual_seed(0)).float()
-    model = Independent.fitted(x)
-    assert audit.total_probability(model.log_prob, 5) == pytest.approx(1, abs=1e-6)
-    assert not audit.sees(model.theta, audit.states(5)).any()
-    p_value, _ = audit.sample_test(model.sample, model.log_prob, 5, generator=torch.Generator().manual_seed(1))
-    assert p_value > 1e-4
-
-
-@pytest.mark.parametrize(
-    "x", [torch.zeros(0, 4), torch.zeros(4), torch.full((3, 4), 0.5), torch.full((2, 2), math.nan)]
-)
-def test_independent_coins_refuse_what_is_no_table_of_bits(x):
-    with pytest.raises(ValueError, match=r"shape|0 or 1"):
-        Independent.fitted(x)
-
-
-def test_independent_coins_refuse_to_call_anything_impossible():
-    with pytest.raises(ValueError, match="pseudocount is 0"):
-        Independent.fitted(torch.ones(3, 4), pseudocount=0)
-
-
-def test_a_row_says_what_was_measured():
+def test_a_row_says_what_was_measured(monkeypatch):
     data = datasets.load("digits", binarize="threshold")
     coins = Independent(64)  # fair: 64 ln 2 nats for every picture, one bit per dimension, no spread
     row = comparison.row("fair coins", coins, data, seconds=2, samples=7)
@@ -51,7 +21,10 @@ def test_a_row_says_what_was_measured():
     assert (row["parameters"], row["train (s)"]) == (64, 2)
     assert row["samples/s"] > 0
     assert comparison.FORMATS.keys() == row.keys() - {"model"}
-    assert "fair coins" in viz._table_html([row], "a row", comparison.FORMATS)[0]
+    bundles = []
+    monkeypatch.setattr(viz, "display", lambda bundle, raw: bundles.append(bundle))
+    viz.table([row], caption="a row", formats=comparison.FORMATS)
+    assert "fair coins" in bundles[0]["text/plain"]
 
 
 def test_a_row_is_of_the_test_rows():

@@ -1,0 +1,55 @@
+"""Molecules at toy scale: graphs are learned and judged, and nothing is lost between text and graphs."""
+
+import pytest
+
+from hybridlib import checkpoints, datasets, recipes
+
+
+@pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of two dozen molecules
+@pytest.mark.parametrize("name", ["qm9_exact", "qm9_flow", "zinc_categorical", "zinc_masked"])
+def test_graphs_run_learn_and_are_judged(name, few_molecules, tmp_path):
+    data = few_molecules
+    options = {"H": 16, "layers": 2, "epochs": 8, "rows": 240, "samples": 100, "lr": 1e-2}
+    model, record = recipes.run(name, data, folder=tmp_path, **options)
+    exact = -model.log_prob(data.test).mean().item()
+    assert record["test"]["nll"] == pytest.approx(exact, abs=1e-3) and exact < 8
+    if model.reading != "categorical":
+        assert record["test_bound"]["nll"] > record["test"]["nll"]
+    assert record["samples_checked"]["valid"]["value"] == 1
+    best = record["test_at_best_temperature"]["nll"]
+    assert min(record["temperatures"].values()) <= record["temperatures"]["1.0"] and best < exact + 0.5
+    assert record["samples"]["novel"]["value"] < 0.9, "six molecules are known"
+    assert record["samples"]["valid"]["value"] == 1 or not model.masked
+    for shares in record["sizes"].values():
+        assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert record["sizes"]["data"][:5] == pytest.approx([0, 0, 0, 5 / 6, 1 / 6], abs=1e-4)
+    assert record["scaffolds"]["data"] == pytest.approx(2 / 24) and record["fcd"] > 0
+    # what a recipe leaves is a checkpoint
+    (path,) = tmp_path.glob("*.safetensors")
+    assert checkpoints.meta(path)["settings"]["A"] == 4
+
+
+def test_three_readings_by_seeds(few_molecules, tmp_path):
+    model, record = recipes.run("graph_readings", few_molecules, seeds=2, epochs=3, H=8, samples=50, folder=tmp_path)
+    assert list(record["readings"]) == ["flow", "exact", "categorical"]
+    for reading, found in record["readings"].items():
+        assert [entry["seed"] for entry in found] == [0, 1] and found[0]["nll"] != found[1]["nll"]
+        assert all(("bound" in entry) == (reading != "categorical") for entry in found)
+        assert all(entry["bound"] > entry["nll"] for entry in found if "bound" in entry)
+    last = record["readings"]["categorical"][1]["nll"]
+    assert last == pytest.approx(-model.log_prob(few_molecules.test).mean().item(), abs=1e-3)
+
+
+def test_small_universe_accounts_for_all_probability(tmp_path):
+    _, record = recipes.run("small_universe", n=3, epochs=8, H=8, folder=tmp_path)
+    assert record["molecules"] == 4 + 10 + 27 and record["possible"] == 4 + 19 + 94
+    for found in record["readings"].values():
+        assert found["kl"] > 0 and 0 < found["invalid"] < found["outside"] < 1
+
+
+def test_round_trips_name_what_is_lost(monkeypatch):
+    found = {"smiles": ["CCO", "F[C@H](Cl)Br", "CC.O", "c1ccccc1"], "qm9": ["C", "O"]}
+    monkeypatch.setattr(datasets, "load_strings", found.get)
+    _, record = recipes.run("round_trips", names=("smiles", "qm9"))
+    assert record["sets"]["smiles"]["lost"] == ["F[C@H](Cl)Br", "CC.O"], "four atom types hold no chlorine"
+    assert record["sets"]["qm9"]["molecules"] == 2 and record["sets"]["qm9"]["lost"] == []
