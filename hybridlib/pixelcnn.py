@@ -1,7 +1,8 @@
 """A causal convolution: pixel d depends on a neighbourhood above it and to its left, by masks on the kernels.
 
 Van den Oord, Kalchbrenner & Kavukcuoglu (2016), "Pixel recurrent neural networks", arXiv:1601.06759; two stacks of
-layers against the blind spot: van den Oord et al. (2016), arXiv:1606.05328. Chapter 2 builds it.
+layers against the blind spot: van den Oord et al. (2016), arXiv:1606.05328. Chapter 2 builds it, chapter 6
+compares its masks with those of MADE and the Transformer.
 """
 
 import torch

@@ -333,7 +333,8 @@ def _feed(batches, batch_size, seed, accelerator):
 
         def feed(epoch):
             loader.set_epoch(epoch)
-            yield from (share(_batch(batch)) for batch in loader)
+            if steps != 0:  # accelerate before 1.6 would give a batch of nothing
+                yield from (share(_batch(batch)) for batch in loader)
 
         return steps, feed
 

@@ -219,7 +219,7 @@ def cut_short():
     """Let `train.fit` and `audit.fitted` take a few steps only, in this process from now on."""
     from torch import Tensor
 
-    from hybridlib import audit, train
+    from hybridlib import audit, report, train
 
     fit, fitted = train.fit, audit.fitted
 
@@ -237,7 +237,7 @@ def cut_short():
     def few_fitted(*arguments, steps=STEPS, **options):
         return fitted(*arguments, steps=min(steps, STEPS), **options)
 
-    train.fit, audit.fitted = few_steps, few_fitted
+    train.fit, audit.fitted, report.fitted = few_steps, few_fitted, few_fitted  # report has a name of its own for it
 
 
 if __name__ == "__main__":

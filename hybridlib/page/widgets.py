@@ -39,8 +39,8 @@ def questions(chapter: str) -> list[dict]:
 def quiz(asked: str | list[dict], *, title: str = "Check yourself") -> Explorer:
     """Self-check quiz without a kernel: every option, when chosen, says why it is right or wrong.
 
-    asked: the name of a chapter (see `questions`), or a list of `{"question": str, "options": [{"text": str, "why":
-    str, "correct": True}, ...]}`, where `correct` stands at exactly one of two or more options.
+    asked: the name of a chapter (see `questions`), or a list of dicts as its file holds: a question and two or more
+    options, each with text and why; exactly one is correct.
 
     >>> quiz("made").data["questions"][0]["options"][0]["correct"]
     True
