@@ -402,6 +402,7 @@ def _cuda():
     properties = SimpleNamespace(name=NAME, major=8, minor=0, total_memory=2**34, multi_processor_count=1)
     answers = {
         "is_available is_initialized is_bf16_supported": True,
+        "is_current_stream_capturing": False,
         "device_count": 1,
         "current_device _exchange_device _maybe_exchange_device": 0,
         "memory_allocated max_memory_allocated memory_reserved max_memory_reserved": 0,
