@@ -75,7 +75,8 @@ def environment(folder, wheel, extras):
             source, place = Path(file.locate()), site / file
             if file.parts[0] != ".." and file.suffix != ".pyc":
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.symlink_to(source)
+                if not place.exists():  # packages may share a file, such as nvidia/__init__.py
+                    place.symlink_to(source)
     return folder / "bin" / "python"
 
 
