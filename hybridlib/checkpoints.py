@@ -47,7 +47,7 @@ def load(model: nn.Module | str | Path, path: str | Path | None = None) -> nn.Mo
     """With a path alone, the model that a file of `save` holds; with a model and a path, its weights into that -> meta.
 
     Both end in eval mode. A model is built from a file if its classes are those of hybridlib, or plain layers of torch;
-    any other must be given. A given model must be of the class, the arguments (but for seeds) and the precision of the
+    any other must be given. A given model must be of the class, the arguments and the precision of the
     one that was saved: raises ValueError, which names both values, and leaves it as it was. So it does for a file that
     is damaged, that holds NaN or infinite weights, or that was written before files said what they hold.
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from test_house import ROOMS
+from test_house import ARROWS, ROOMS
 
 ROOMS = {room: path for room, path in ROOMS.items() if room not in ("__init__", "recipes.__main__")}
 LONGEST = 60  # lines of a function
@@ -155,6 +155,4 @@ def steps_below(room, arrows):
 
 
 def test_the_path_below_graphaf_is_short():
-    from test_house import ARROWS
-
     assert steps_below("graphaf", ARROWS) <= 4

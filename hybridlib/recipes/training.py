@@ -5,6 +5,7 @@ them. The records of chapters 2 to 5, 9 and 10 come from here.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -34,7 +35,7 @@ class Job:
     dataset: str | None
     folder: Path = RUNS
 
-    @property
+    @functools.cached_property  # every member of a mixture asks, and data may be large
     def fingerprint(self) -> str:
         """A hash of all that the data hold, 16 characters: the same for the same data, wherever they are from."""
         parts = [
