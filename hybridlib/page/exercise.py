@@ -72,9 +72,9 @@ def check(candidate: object, properties: Sequence[Callable]) -> Result:
 
     A stub (the answer is None or `...`, returns `...`, does nothing at all, or raises NotImplementedError) counts as
     not written yet; a function that does something and returns nothing fails. Any exception in the reader's code,
-    `sys.exit` too, fails the property and is shown with the reader's own line. Functions, those in a tuple too, are
-    watched through a function of the same name and attributes; modules and other objects come to the properties as
-    they are. `ValueError` for an empty list.
+    `sys.exit` too, fails the property and is shown with the reader's own line. Functions, also those in a tuple and
+    those that a function returns, are watched through a function of the same name and attributes; modules and other
+    objects come to the properties as they are. `ValueError` for an empty list.
 
     >>> def doubles(f):
     ...     same(f(2), 4)
@@ -163,15 +163,16 @@ def _line(error, *owners):
 def _watched(candidate):
     """The answer itself; what a function or a module returns is looked at, to tell a stub from a wrong answer."""
 
-    def look(value, function=None):
-        if value is ... or (value is None and _does_nothing(function)):
-            raise NotImplementedError  # as a stub may do by itself
-        if value is None:
+    def look(value, function):
+        if value is None and not _does_nothing(function):
             raise AssertionError("returned nothing: is a `return` missing?")
-        return value
+        return value if type(value) is tuple else watch(value)  # what a builder built is watched too
 
     def watch(answer):
-        look(answer)
+        if answer is None or answer is ...:
+            raise NotImplementedError  # as a stub may do by itself
+        if type(answer) is tuple:
+            return tuple(map(watch, answer))
         if not inspect.isroutine(answer) and not isinstance(answer, functools.partial):
             return answer
         return functools.wraps(answer)(lambda *args, **kwargs: look(answer(*args, **kwargs), answer))
@@ -180,7 +181,7 @@ def _watched(candidate):
         with candidate.register_forward_hook(lambda module, args, value: look(value, module.forward)):
             yield candidate  # the hook is removed at the end
     else:
-        yield tuple(map(watch, candidate)) if type(candidate) is tuple else watch(candidate)
+        yield watch(candidate)
 
 
 def _does_nothing(function):

@@ -102,6 +102,18 @@ def test_a_forgotten_return_is_no_stub():
     assert "is a `return` missing?" in repr(check((forgets, len), [the_first_doubles]))
 
 
+def test_what_a_builder_built_is_watched_too():
+    def builds_a_doubling(build):
+        doubles_its_input(build())
+
+    def verdict(inner):
+        return repr(check(lambda: inner, [builds_a_doubling]))
+
+    assert verdict(lambda x: 2 * x).startswith("The property holds.")
+    assert "is a `return` missing?" in verdict(forgets)
+    assert all(verdict(stub).startswith("Not written yet") for stub in STUBS[1:])
+
+
 def test_two_ellipses_in_one_index_are_a_mistake():
     result = check(lambda x: x[..., 0, ...], [doubles_its_input])
     assert result.outcomes[0][1] == "failed", result
