@@ -28,7 +28,7 @@ function fieldset({ question, options }, answered) {
     return button;
   });
   const dealt = new Map(buttons.map((button) => [button, Math.random()]));
-  const shuffled = buttons.toSorted((a, b) => dealt.get(a) - dealt.get(b));
+  const shuffled = [...buttons].sort((a, b) => dealt.get(a) - dealt.get(b));
   return h("fieldset", {}, h("legend", { html: question }), h("div", {}, shuffled, why));
 }
 
