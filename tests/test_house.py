@@ -94,7 +94,7 @@ ARROWS = {
     "page.source": {"extras"},
     "page.viz": {"extras", "molecules"},
     "page.explorer": {"extras"},
-    "page.widgets": {"graphaf", "graphs", "molecules", "page.explorer", "page.viz", "transformer"},
+    "page.widgets": {"flows", "graphaf", "graphs", "molecules", "page.explorer", "page.viz", "transformer"},
     "page.exercise": set(),
     "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
