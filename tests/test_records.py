@@ -174,6 +174,8 @@ def test_every_molecule_on_record_came_back():
         "smiles": 13_872, "qm9": 133_885, "zinc_smiles": 249_455, "moses": 1_584_663,
     }  # fmt: skip
     assert not any(part["lost"] for part in found.values())
+    assert [name for name, part in found.items() if part["stereo"]] == ["zinc_smiles"]
+    assert [name for name, part in found.items() if part["charged"]] == ["qm9", "zinc_smiles"]
 
 
 @pytest.mark.parametrize("name", GOALS)

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.util
 import math
+import re
 from collections.abc import Iterator
 
 import torch
@@ -171,7 +172,7 @@ def _shapes(graph: Graph, test: Graph) -> Iterator[tuple[str, object]]:
     valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(test)
     if len(valid) > 1:
         yield "properties", metrics.property_distances(valid, real)
-        yield "scaffolds", {"samples": metrics.scaffolds(valid), "data": metrics.scaffolds(real)}
+        yield "scaf", round(metrics.scaf(valid, real), 4)
         if importlib.util.find_spec("fcd_torch"):  # an optional package
             yield "fcd", round(metrics.fcd(valid, real), 3)
 
@@ -267,6 +268,8 @@ def small_universe(job: Job, *, n: int = 6, epochs: int = 30, H: int = 128) -> t
 def round_trips(job: Job, *, names: tuple[str, ...] = ("smiles", "qm9", "zinc_smiles", "moses")) -> tuple[None, dict]:
     """Text -> graphs -> text for every molecule of some sets: how many there are, and which do not come back.
 
+    Beside them how many strings hold what graphs drop (marks of stereochemistry) and what many papers drop (charges).
+
     >>> from hybridlib.recipes import RECIPES
     >>> RECIPES["round_trips"].options()["names"]
     ('smiles', 'qm9', 'zinc_smiles', 'moses')
@@ -277,5 +280,8 @@ def round_trips(job: Job, *, names: tuple[str, ...] = ("smiles", "qm9", "zinc_sm
     for name in names:
         A, N, _ = datasets.GRAPHS[name]
         clock, strings = records.clock(), datasets.load_strings(name)
-        found[name] = {"molecules": len(strings), "lost": metrics.lost(strings, A=A, N=N), **clock()}
+        stereo = sum(any(mark in text for mark in "@/\\") for text in strings)
+        charged = sum(re.search(r"[+-]\d*\]", text) is not None for text in strings)
+        lost = metrics.lost(strings, A=A, N=N)
+        found[name] = {"molecules": len(strings), "stereo": stereo, "charged": charged, "lost": lost, **clock()}
     return None, {**job.head(), "sets": found}
