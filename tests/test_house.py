@@ -50,7 +50,7 @@ ARROWS = {
     "graphaf": {"argmax", "autoregressive", "described", "graphs", "layers", "noise", "outputs", "rgcn", "subgraphs"},
     "molecules": {"extras", "graphs"},
     "universe": {"extras", "graphs", "molecules"},
-    "metrics": {"extras", "graphs", "molecules"},
+    "metrics": {"extras", "graphs", "molecules", "records"},
     "audit": set(),
     "report": {"audit", "noise"},
     "faulty": {"noise"},

@@ -64,14 +64,15 @@ def quiz(asked: str | list[dict], *, title: str = "Check yourself") -> Explorer:
 
 def mask_explorer(
     D: int = 5, hidden: Sequence[int] = (7,), *, order: str | Sequence[int] = "natural", degrees: str = "even",
-    masks: str = "made", direct: bool = False, seed: int = 0, title: str = "Mask explorer",
+    masks: str = "made", direct: bool = False, seed: int = 0, start: int = 1, title: str = "Mask explorer",
 ) -> Explorer:  # fmt: skip
     """MADE's masks, drawn: choose the sizes and the order, point at an output, see which inputs reach it.
 
     D: number of variables (2 to 8). hidden: sizes of one or two hidden layers (1 to 12 each). order: "natural",
     "reversed", "random", or a permutation in which order[t] is the variable generated at step t. degrees: "even" (the
     library's), "random" or "sequential". masks: "made", "inclusive" (`>=` at the output layer) or "article" (inclusive
-    lower triangle from inputs to outputs, hidden layers bypassed).
+    lower triangle from inputs to outputs, hidden layers bypassed). start: 0 counts variables and degrees as code
+    does, 1 as formulas do.
 
     >>> mask_explorer(3, order=[2, 0, 1]).data["settings"]["order"]
     [2, 0, 1]
@@ -83,8 +84,11 @@ def mask_explorer(
         raise ValueError(f"order={order!r} is neither natural, reversed, random nor a permutation of 0..{D - 1}")
     if degrees not in ("even", "random", "sequential") or masks not in ("made", "inclusive", "article"):
         raise ValueError(f"degrees={degrees!r} (even, random, sequential), masks={masks!r} (made, inclusive, article)")
+    if start not in (0, 1):
+        raise ValueError(f"start={start!r}: variables are counted from 0 or from 1")
     settings = {"D": D, "hidden": [*hidden], "order": order, "degrees": degrees, "masks": masks}
-    return Explorer("mask_explorer", {"title": title, "settings": settings | {"direct": direct, "seed": seed}})
+    settings |= {"direct": direct, "seed": seed, "start": start}
+    return Explorer("mask_explorer", {"title": title, "settings": settings})
 
 
 def model_map(nodes: list[dict], edges: list[dict], *, title: str = "Map of the models") -> Explorer:

@@ -74,6 +74,7 @@ def test_quiz_refuses(questions, complaint):
         ({"order": "backwards"}, "order='backwards'"),
         ({"degrees": "odd"}, r"degrees='odd' \(even, random, sequential\)"),
         ({"masks": "none"}, r"masks='none' \(made, inclusive, article\)"),
+        ({"start": 2}, "start=2: variables are counted from 0 or from 1"),
     ],
 )
 def test_mask_explorer_refuses(arguments, complaint):
