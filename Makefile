@@ -64,7 +64,7 @@ lint: env
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
 
 # what executes neither chapters nor the site's pages
-QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_gpu_rehearsal.py
+QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_answers.py --ignore tests/test_gpu_rehearsal.py
 
 quick: lint
 	$(PYTEST) $(QUICK)

@@ -17,12 +17,14 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import json
 import math
 import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,8 @@ from .graphs import Graph
 _MNIST = "MNIST (LeCun, Cortes and Burges 1998; CC BY-SA 3.0)"
 _DEBD = "from the binary density estimation benchmark (github.com/arranger1044/DEBD; no licence file: cite the papers)"
 _MADE = "the split of the MADE paper (Germain et al. 2015, github.com/mgermain/MADE; no licence file: cite the papers)"
+
+_GRAPHNVP = "The test molecules are those of Madhawa et al. 2019 (GraphNVP), the others shuffled"
 
 # name -> (shape of one row, number of values, where it comes from)
 _SETS = {
@@ -91,7 +95,8 @@ _SETS = {
         (110,),
         35,
         "249,455 drug-like molecules as text (SMILES), 34 characters and the end 0: Gomez-Bombarelli et al. 2018 from "
-        "ZINC (Irwin et al. 2012; free to use, no licence to pass it on). Shuffled; 229,455 / 10,000 / 10,000",
+        f"ZINC (Irwin et al. 2012; free to use, no licence to pass it on). {_GRAPHNVP}; 214,568 / 10,000 / 24,887, "
+        "299 of which are training molecules but for stereochemistry",
     ),
     "mushrooms": ((112,), 2, f"properties of mushrooms, values 0, 1; {_MADE}. 2,000 / 500 / 5,624"),
 }
@@ -111,6 +116,8 @@ _GITHUB_ZINC = (
     "https://raw.githubusercontent.com/aspuru-guzik-group/chemical_vae/37b9f96470d4471c0593cffefa448e0a8a184ef6/"
     "models/zinc_properties/"
 )
+
+_GITHUB_SPLITS = "https://raw.githubusercontent.com/calvin-zcx/moflow/3611c637260272b3d34a298f221623cb59e01091/data/"
 
 # path below HYBRIDLIB_DATA -> (folder of the public address, sha256)
 _FILES = {
@@ -133,6 +140,10 @@ _FILES = {
     "made_uci/dna.npz": (_GITHUB_MADE, "df2d2e7ce1469edfead15e41024e108d64f1b4633cfecfc40ef7107cc22c895c"),
     "made_uci/mushrooms.npz": (_GITHUB_MADE, "4130f1defa3033911fe746a3ab1bb22b0c812bb29e68391a0fbc2d65bab6ae74"),
     "train.csv": (_MOSES, "cc9d6e8e9534e25a7a36361529ae739ddda8036e9072b2fc5cea6930a0592144"),
+    "test.csv": (_MOSES, "0248e682a9c29ca7649184dd88a4edc83f48f0e84af6b923990069c3da4501b6"),
+    "test_scaffolds.csv": (_MOSES, "86c298db856515f4b31a90805de16a580c60a6adcc0ad700ae180d88ba0b9bce"),
+    "valid_idx_qm9.json": (_GITHUB_SPLITS, "889fd232a33d8a2c00f057c807b119e72abd5baa48f6fab93e8d8b7a79340f4d"),
+    "valid_idx_zinc.json": (_GITHUB_SPLITS, "5ea3d2e4248a592c4f019a337efe3863687c78f359a461d47fb2d9a25c3629ec"),
     "qm9.csv": (_GITHUB_QM9, "80c060e299a44112b89be3fc6d95145dfeda97aa3eab1e2662aafdfbb00f7929"),
     "250k_rndm_zinc_drugs_clean_3.csv": (
         _GITHUB_ZINC,
@@ -247,35 +258,48 @@ class Molecules:
     A: int
 
 
-# name -> (atom types, most heavy atoms, molecules in valid and in test)
+# name -> (atom types, most heavy atoms, molecules held out for validation)
 GRAPHS = {"smiles": (4, 12, 1000), "qm9": (8, 9, 10_000), "zinc_smiles": (17, 38, 10_000), "moses": (11, 27, 10_000)}
+PARTS = "train", "valid", "test", "test_scaffolds"
 _ONLY_GRAPHS = {
-    "qm9": "133,885 molecules of at most 9 heavy atoms C, N, O, F: Ramakrishnan et al. 2014 (CC0). Shuffled; 113,885 / "
-    "10,000 / 10,000",
-    "moses": "1,584,663 drug-like molecules without charges, the training set of MOSES: Polykovskiy et al. 2020, from "
-    "ZINC (MIT licence). Shuffled; 1,564,663 / 10,000 / 10,000",
+    "qm9": "133,885 molecules of at most 9 heavy atoms C, N, O, F: Ramakrishnan et al. 2014 (CC0). "
+    f"{_GRAPHNVP}; 110,803 / 10,000 / 13,082, "
+    "12 of which are training molecules but for stereochemistry",
+    "moses": "1,936,962 drug-like molecules without charges: Polykovskiy et al. 2020, from ZINC (MIT licence). The "
+    "test molecules are theirs, and so are 176,225 others, whose scaffolds the rest lacks; the training molecules "
+    "are shuffled, and the last are for validation. 1,574,663 / 10,000 / 176,074",
 }
 
 
-def load_strings(name: str) -> Sequence[str]:
-    """The molecules of one of the sets of `GRAPHS`, as SMILES in the spelling and the sequence of its file.
+def load_strings(name: str, part: str | None = None) -> Sequence[str]:
+    """The molecules of one of the sets of `GRAPHS`, as SMILES in the spelling of its file.
 
-    ValueError for another name, and as in `load`.
+    ``part``: one of "train", "valid", "test", for "moses" also "test_scaffolds"; without it the whole file, in its own
+    sequence, for "moses" that of train and valid. ValueError for another name or part, and as in `load`.
 
-    >>> len(load_strings("smiles"))
-    13872
+    >>> len(load_strings("smiles")), len(load_strings("smiles", "test"))
+    (13872, 1000)
     """
     if name not in GRAPHS:
         raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(GRAPHS)}")
-    return {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": _moses}[name]()
+    parts = PARTS if name == "moses" else PARTS[:3]
+    if part not in (None, *parts):
+        raise ValueError(f"{name} has no part {part!r}; choose one of {', '.join(parts)}")
+    if part == "test_scaffolds" or (name == "moses" and part == "test"):
+        return _moses(part)
+    found = {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": partial(_moses, "train")}[name]()
+    if part is None:
+        return found
+    return _divided(found, GRAPHS[name][2], _test_rows(name))[parts.index(part)].tolist()
 
 
-def load_graphs(name: str, *, rows: int | None = None) -> Molecules:
+def load_graphs(name: str, *, rows: int | None = None, held_out: int | None = None) -> Molecules:
     """The molecules of a set of strings as graphs -> Molecules, in canonical order; charges kept, stereochemistry not.
 
-    "smiles" and "zinc_smiles" are divided as by `load`, so that likelihoods of strings and of graphs are comparable;
-    beside them "qm9" (133,885 molecules of at most 9 heavy atoms) and "moses" (1,584,663 of at most 27). `rows` takes
-    that many training molecules instead of all. Reading a hundred thousand molecules takes two minutes.
+    "smiles" and "zinc_smiles" are divided as by `load`. A likelihood of strings pays for stereochemistry and one of
+    graphs does not: they are comparable on "smiles", which has none. ZINC250k, QM9 and MOSES have their public test
+    sets. `rows` takes that many training molecules instead of all, `held_out` that many of validation and of test.
+    Reading a hundred thousand molecules takes two minutes.
 
     ValueError as in `load_strings`.
 
@@ -284,11 +308,10 @@ def load_graphs(name: str, *, rows: int | None = None) -> Molecules:
     """
     from . import molecules  # needs RDKit, which only sets of molecules ask for
 
-    found = load_strings(name)
-    A, N, held_out = GRAPHS[name]
-    train, valid, test = _divided(found, held_out)
-    parts = [molecules.from_smiles(part.tolist(), A=A, N=N) for part in (train[:rows], valid, test)]
-    return Molecules(*parts, A)
+    some = dict(train=rows, valid=held_out, test=held_out)
+    strings = {part: load_strings(name, part)[:most] for part, most in some.items()}
+    A, N, _ = GRAPHS[name]
+    return Molecules(**{part: molecules.from_smiles(found, A=A, N=N) for part, found in strings.items()}, A=A)
 
 
 def load(name: str, *, binarize: str | None = None, generator: torch.Generator | None = None) -> Data:
@@ -383,16 +406,30 @@ def _mnist5k():
 
 def _text(name, shape):
     """A set of strings -> Data with its alphabet: the characters that occur, sorted."""
-    found = load_strings(name)
-    alphabet = Alphabet("".join(sorted(set("".join(found)))))
-    parts = [alphabet.encode(part.tolist(), *shape) for part in _divided(found, GRAPHS[name][2])]
+    alphabet = Alphabet("".join(sorted(set("".join(load_strings(name))))))
+    parts = [alphabet.encode(load_strings(name, part), *shape) for part in PARTS[:3]]
     return Data(*parts, None, None, None, shape=shape, levels=len(alphabet), alphabet=alphabet)
 
 
-def _divided(strings, held_out):
-    """Shuffled strings -> train, valid and test, the last two of as many as are held out."""
-    shuffled = np.array(strings)[np.random.RandomState(0).permutation(len(strings))]
-    return np.split(shuffled, [len(strings) - 2 * held_out, len(strings) - held_out])
+def _divided(strings, held_out, test=None):
+    """Train, valid and test: those of the rows ``test``, or as many as are held out; the others shuffled."""
+    strings = np.array(strings, dtype=object)
+    rest = strings if test is None else np.delete(strings, test)
+    # RandomState's stream is frozen by NumPy's policy: the split is the same in every version.
+    shuffled = rest[np.random.RandomState(0).permutation(len(rest))]
+    if test is None:
+        return np.split(shuffled, [len(rest) - 2 * held_out, len(rest) - held_out])
+    return [*np.split(shuffled, [len(rest) - held_out]), strings[test]]
+
+
+def _test_rows(name):
+    """The rows of the public test set; None where there is none."""
+    if name == "zinc_smiles":
+        raw = _own("zinc250k_test_index.json", _FILES["valid_idx_zinc.json"][1])
+        return [int(row) for row in json.loads(raw or _verified("valid_idx_zinc.json"))]
+    if name == "qm9":  # counted from 1
+        return [int(row) - 1 for row in json.loads(_verified("valid_idx_qm9.json"))["valid_idxs"]]
+    return [] if name == "moses" else None  # MOSES' test set has a file of its own
 
 
 @functools.cache
@@ -448,9 +485,10 @@ def _qm9():
     return [row["smiles"] for row in csv.DictReader(io.StringIO(_verified("qm9.csv").decode()))]
 
 
-def _moses():
-    raw = _own("moses_train.csv.gz", _FILES["train.csv"][1], gzip.decompress)  # 80 MB: it may lie there packed
-    raw = _verified("train.csv") if raw is None else raw
+def _moses(part: str) -> list[str]:
+    # 80 MB: it may lie there packed
+    raw = _own(f"moses_{part}.csv.gz", _FILES[f"{part}.csv"][1], gzip.decompress)
+    raw = _verified(f"{part}.csv") if raw is None else raw
     return [line.split(",")[0] for line in raw.decode().splitlines()[1:]]
 
 

@@ -238,21 +238,24 @@ class MADE(Autoregressive):
 
     @sampling
     def inpaint(
-        self, x: Tensor, known: Tensor, *, context: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
+        self, x: Tensor, known: Tensor, *, context: Tensor | None = None, order: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
         """Fill in the variables that are not known: (B, D) and known (D,) bool -> (B, D), a sample of p(x | x_known).
 
-        The known variables must come first in the order. A model of several orders has learned any order, so one is
-        made up; a model of one order raises ValueError where its order does not begin with the known variables.
+        The known variables must come first in the order. A model of several orders takes any: ``order`` (D,) with the
+        known variables moved to its front, or a random one unless given. A model of one order raises ValueError where
+        that order does not begin with the known variables.
         """
         check_rows(x, self.D, type(self).__name__)
         known = torch.as_tensor(known).to(self.orders.device)
         if known.dtype != torch.bool or known.shape != (self.D,):
             raise ValueError(f"known must be a bool vector ({self.D},), got {known.dtype} {tuple(known.shape)}")
         x, context = self._checked(torch.where(known, x.to(known.device), 0), context)
-        order = self.order
+        if self.several and order is None:
+            order = shuffle(self.D, generator=generator)
+        order = self._sequence(order)
         if self.several:
-            order = shuffle(self.D, generator=generator).to(order)
             order = torch.cat([order[known[order]], order[~known[order]]])
         K = int(known.sum())
         if not known[order[:K]].all():

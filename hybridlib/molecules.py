@@ -149,14 +149,16 @@ def _flat_smiles(molecule: Chem.Mol) -> str:
 
 
 def from_smiles(
-    smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical"
-) -> Graph:
+    smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical",
+    stereo: str = "drop",
+) -> Graph:  # fmt: skip
     """Strings -> Graph of the first ``A`` types, padded to N places (to the largest molecule unless given).
 
     Strings come as a list, from a generator or from an open file, one a line. Aromatic rings get alternating bonds
-    (kekulized); stereochemistry and labels of atoms are dropped, charges are kept. With order="canonical" the tensors
-    depend on the molecule alone, not on its spelling: atoms are in breadth-first order and ties follow RDKit's
-    canonical ranks. order="given" keeps the order of the string.
+    (kekulized); charges are kept. Stereochemistry and labels of atoms are dropped: stereo="refuse" makes the first an
+    error, and `read` lists both. With order="canonical" the tensors depend on the molecule alone, not on its spelling:
+    atoms are in breadth-first order and ties follow RDKit's canonical ranks. order="given" keeps the order of the
+    string.
 
     ValueError names row, string and reason: no molecule, several molecules, white space in the string, elements or
     charges outside the alphabet, isotopes, radicals, bonds that are not single, double or triple, more bonds than
@@ -170,11 +172,11 @@ def from_smiles(
     rows = listed(smiles, "from_smiles")
     if not rows:
         raise ValueError("from_smiles needs at least one molecule, got an empty list")
-    _check_options(A, N, order)
+    _check_options(A, N, order, stereo=stereo)
     parts = []
     for row, text in enumerate(rows):
         try:
-            molecule, _ = _plain(text, order)
+            molecule, _ = _plain(text, order, stereo=stereo)
             parts.append(tables(molecule, A, N, order))
         except ValueError as error:
             raise ValueError(f"row {row}: {quoted(text)} {error}") from None
@@ -242,10 +244,7 @@ def read(
     >>> account.names, account.changed, account.refused
     (['ethanol', ''], [(1, '[Na+].CC(=O)[O-]', 'the part [Na+]')], [(2, 'C(C', 'is no molecule: RDKit cannot read it')])
     """
-    _check_options(A, N, order)
-    for name, value, known in (("salts", salts, ("refuse", "largest")), ("stereo", stereo, ("refuse", "drop"))):
-        if value not in known:
-            raise ValueError(f'{name} is {value!r}; choose "{known[0]}" or "{known[1]}"')
+    _check_options(A, N, order, salts, stereo)
     parts, rows, names, refused, changed = [], [], [], [], []
     for row, line in enumerate(listed(lines, "read")):
         text, name, *_ = *line.split(None, 1), "", ""
@@ -262,13 +261,17 @@ def read(
     return Account(_stacked(parts, N), rows, names, refused, changed)
 
 
-def _check_options(A: int, N: int | None, order: str):
+def _check_options(A: int, N: int | None, order: str, salts: str = "refuse", stereo: str = "drop"):
     if not isinstance(A, Integral) or A not in range(1, len(ATOMS)):
         raise ValueError(f"A is a number of atom types from 1 to {len(ATOMS) - 1}, got {A!r}")
     if N is not None and not (isinstance(N, Integral) and not isinstance(N, bool) and N > 0):
         raise ValueError(f"N is a number of places, at least 1, got {N!r}")
-    if order not in ("canonical", "given"):
-        raise ValueError(f'order is {order!r}; choose "canonical" or "given"')
+    for name, value, known in (
+        ("order", order, ("canonical", "given")), ("salts", salts, ("refuse", "largest")),
+        ("stereo", stereo, ("refuse", "drop")),
+    ):  # fmt: skip
+        if value not in known:
+            raise ValueError(f'{name} is {value!r}; choose "{known[0]}" or "{known[1]}"')
 
 
 def _stacked(parts: list[tuple[list[int], np.ndarray]], N: int | None) -> Graph:

@@ -13,8 +13,9 @@ import json
 import math
 import os
 import platform
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -38,6 +39,55 @@ def published(name: str) -> dict:
     if name not in known:
         raise ValueError(f"there is no record {name!r}; there are {', '.join(sorted(known))}")
     return json.loads(known[name].read_text())
+
+
+def table(found: Mapping[str, dict], columns: Mapping[str, str]) -> list[dict]:
+    """Rows for `viz.table` from records, one for each name -> [{"": name, title: value, ...}, ...].
+
+    ``columns``: title -> what it shows, a key of the records' protocol, such as "w", or the path of a result, such as
+    "test.nll". Of a record with several seeds that is the mean over them, and "+-test.nll" is how far the seeds are
+    apart, as a standard deviation; a path that a record lacks leaves the place empty.
+
+    ValueError if the protocols differ in a key that no column shows: such numbers cannot be compared.
+
+    >>> columns = {"NLL (nats)": "test.nll", "±": "test.se", "data": "data"}
+    >>> [row["data"] for row in table({name: published(name) for name in ("nltcs", "plants")}, columns)]
+    Traceback (most recent call last):
+    ValueError: these records differ in 'rows trained on': ...
+    """
+    protocols = {name: record["protocol"] for name, record in found.items()}
+    for key in dict.fromkeys(key for protocol in protocols.values() for key in protocol):
+        values = {name: protocol.get(key) for name, protocol in protocols.items()}
+        if key not in columns.values() and len({*map(json.dumps, values.values())}) > 1:
+            raise ValueError(f"these records differ in {key!r}: {values}; show it in a column, or leave a row out")
+    return [{"": name} | {t: _result(record, path) for t, path in columns.items()} for name, record in found.items()]
+
+
+def _result(record: dict, path: str) -> object:
+    if path in record["protocol"]:
+        return record["protocol"][path]
+    spread, runs = path.startswith("+-"), record.get("runs", [record])
+    values = [_at(run, path.removeprefix("+-")) for run in runs]
+    if None in values or (spread and len(runs) < 2):
+        return None
+    return statistics.stdev(values) if spread else statistics.fmean(values)
+
+
+def _at(part: object, path: str) -> float | None:
+    for key in path.split("."):
+        part = part.get(key) if isinstance(part, dict) else None
+    return part
+
+
+def drawn(record: dict, label: str) -> dict:
+    """The record of GraphAF as of one of its sets of samples, "samples_paper" for instance, which becomes "samples".
+
+    >>> drawn(published("zinc_exact"), "samples_checked")["protocol"]["check"]
+    'reject'
+    """
+    how = {key: record[label][key] for key in ("temperature", "check")}
+    runs = {"runs": [{**run, "samples": run[label]} for run in record["runs"]]} if "runs" in record else {}
+    return {**record, "samples": record[label], **runs, "protocol": {**record["protocol"], **how}}
 
 
 def head(name: str, command: str, *, device: torch.device | str = "cpu", packages: tuple[str, ...] = ()) -> dict:
@@ -89,13 +139,19 @@ def score(log_prob: Tensor, D: int | None = None) -> dict:
 
 
 def share(k: int, n: int) -> dict:
-    """k of n as a share with its standard error; of nothing, 0.
+    """k of n as a share with its 95 % interval (Wilson 1927), which keeps its promise near 0 and 1, too.
 
-    >>> share(80, 100)
-    {'share': 0.8, 'se': 0.04}
+    ValueError for more than there are, or for nothing to count.
+
+    >>> share(10, 10)
+    {'value': 1.0, 'low': 0.7225, 'high': 1.0}
     """
-    p = k / max(n, 1)
-    return {"share": round(p, 4), "se": round(math.sqrt(p * (1 - p) / max(n, 1)), 4)}
+    if not 0 <= k <= n or not n:
+        raise ValueError(f"{k} of {n} is no share")
+    z, p = 1.96, k / n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
+    return {"value": round(p, 4), "low": round(max(low, 0), 4), "high": round(min(high, 1), 4)}
 
 
 def as_json(value: object, indent: str = "") -> str:

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from hybridlib.flows import realnvp
 from hybridlib.graphaf import GraphAF
 from hybridlib.noise import seeded
 from hybridlib.page import explorer, widgets
@@ -74,6 +75,15 @@ def decoder(activation=nn.ReLU, *, pixels=784, hidden=64, scale=2, seed=0):
     return model
 
 
+def coupled(layers=4, *, seed=0):
+    """An untrained flow of two variables that is far from the identity."""
+    with seeded(seed), torch.no_grad():
+        flow = realnvp(2, layers, (12, 12))
+        for parameter in flow.parameters():
+            parameter.add_(0.25 * torch.randn(parameter.shape))
+    return flow
+
+
 def generation(seed):
     """A trace of an untrained model that rejects what is impossible, and the graph it led to."""
     trace = []
@@ -116,6 +126,7 @@ EXPLORERS = {
         decoder(), points=torch.randn(300, 2, generator=torch.manual_seed(0)), labels=torch.arange(300) % 10
     ),
     "flow": lambda: widgets.flow_explorer(),
+    "warp": lambda: widgets.warp_explorer(coupled(8), torch.randn(200, 2, generator=torch.manual_seed(0))),
     "dequantization": lambda: widgets.dequantization_explorer(width=0.5),
     "molecule": lambda: widgets.molecule_explorer(MOLECULES),
     "generation": lambda: widgets.generation_explorer([generation(seed)[0] for seed in range(3)]),

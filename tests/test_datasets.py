@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import json
 import socket
 import subprocess
 import sys
@@ -526,15 +527,42 @@ def test_zinc_from_either_file(monkeypatch, tmp_path, server, where):
     name = "250k_rndm_zinc_drugs_clean_3.csv"
     address = f"http://127.0.0.1:{server.server_port}/"
     monkeypatch.setitem(datasets._FILES, name, (address, sha256(table.encode())))
+    rows = json.dumps([1, 5, 9]).encode()
+    monkeypatch.setitem(datasets._FILES, "valid_idx_zinc.json", (address, sha256(rows)))
+    server.answers["valid_idx_zinc.json"] = (len(rows), rows)
     if where.startswith("lines"):
         (tmp_path / "zinc250k.smi").write_text(lines)
+        (tmp_path / "zinc250k_test_index.json").write_bytes(rows)
         monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
     else:
         server.answers[name] = (len(table), table.encode())
     data = datasets.load("zinc_smiles")
-    assert [len(part) for part in (data.train, data.valid, data.test)] == [2, 10_000, 10_000]
+    assert [len(part) for part in (data.train, data.valid, data.test)] == [9_999, 10_000, 3]
+    assert data.alphabet.decode(data.test) == [strings[row] for row in (1, 5, 9)]
     found = data.alphabet.decode(torch.cat([data.train, data.valid, data.test]))
     assert sorted(found) == sorted(strings) and bool(server.asked) != where.startswith("lines")
+
+
+def test_qm9_and_moses_have_their_public_test_sets(monkeypatch, tmp_path):
+    qm9, moses = [f"C{'C' * k}" for k in range(10_020)], [f"N{'C' * k}" for k in range(10_020)]
+    files = {
+        "qm9.csv": "smiles\n" + "\n".join(qm9), "train.csv": "SMILES,SPLIT\n" + "".join(f"{s},train\n" for s in moses),
+        "test.csv": "SMILES,SPLIT\nO,test\nCO,test\n", "test_scaffolds.csv": "SMILES,SPLIT\nS,test_scaffolds\n",
+        "valid_idx_qm9.json": json.dumps({"valid_idxs": ["000003", "000001"]}),
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setitem(datasets._FILES, name, ("", sha256(text.encode())))
+    monkeypatch.setenv("HYBRIDLIB_DATA", str(tmp_path))
+    assert datasets.load_strings("qm9", "test") == [qm9[2], qm9[0]], "the list counts from 1"
+    assert datasets.load_strings("moses", "test") == ["O", "CO"]
+    assert datasets.load_strings("moses", "test_scaffolds") == ["S"]
+    for name, found, left in ("qm9", qm9, 18), ("moses", moses, 20):
+        train, valid, test = (set(datasets.load_strings(name, part)) for part in ("train", "valid", "test"))
+        assert len(train) == left and len(valid) == 10_000 and not train & valid | train & test | valid & test
+        assert train | valid | (test if name == "qm9" else set()) == set(found) == set(datasets.load_strings(name))
+    with pytest.raises(ValueError, match="qm9 has no part 'test_scaffolds'; choose one of train, valid, test"):
+        datasets.load_strings("qm9", "test_scaffolds")
 
 
 # --- bad arguments --------------------------------------------------------------------------------------------------

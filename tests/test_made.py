@@ -171,14 +171,15 @@ def test_context_reaches_the_first_variable_and_every_other():
             assert (grad != 0).any(0).all(), d
 
 
-def test_inpainting_samples_the_exact_conditional():
+@pytest.mark.parametrize("order", [None, [2, 3, 0, 1]])
+def test_inpainting_samples_the_exact_conditional(order):
     made = shaken(MADE(4, (8,), orders=random_orders(2, 4, generator=rng())))
     known = torch.tensor([False, True, False, True])
     x = torch.tensor([[float("nan"), 1.0, float("nan"), 0.0]], dtype=torch.float64).expand(30_000, 4)
-    filled = made.inpaint(x, known, generator=rng(3))
+    filled = made.inpaint(x, known, order=order, generator=rng(3))
     assert torch.equal(filled[:, known], x[:, known])
-    # the order made up from the same seed; p(x0, x2 | x1, x3) by enumeration
-    order = torch.randperm(4, generator=rng(3))
+    # the order given, or made up from the same seed; p(x0, x2 | x1, x3) by enumeration
+    order = torch.randperm(4, generator=rng(3)) if order is None else torch.tensor(order)
     order = torch.cat([order[known[order]], order[~known[order]]])
     states = audit.states(4).double()
     states = states[(states[:, 1] == 1) & (states[:, 3] == 0)]

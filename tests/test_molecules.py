@@ -392,6 +392,8 @@ class TestAccount:
     def test_stereochemistry_can_be_refused(self):
         found = read(["C[C@H](N)O", "F/C=C/F", "CCO", "C[C@H](C)C"], stereo="refuse")
         assert found.rows == [2, 3] and [row for row, *_ in found.refused] == [0, 1]  # the last one has a mark only
+        with pytest.raises(ValueError, match=r"row 1: 'F/C=C/F' has stereochemistry"):
+            from_smiles(["CC", "F/C=C/F"], stereo="refuse")
 
     def test_of_nothing_is_one_too(self):
         assert len(read([]).graph) == 0 and to_smiles(read(["?"]).graph) == []

@@ -1,7 +1,8 @@
 """Run the cells of a chapter without Jupyter, and say what went wrong in which of them.
 
 Used by the rehearsal on a pretend GPU (gpu_rehearsal.py) and by the test on a real one (gpu_test.py), which give each
-chapter a process of its own. README's blocks of code count as a chapter.
+chapter a process of its own, and by answers.py, which tries answers to exercises. README's blocks of code count as a
+chapter.
 
     python tools/chapters.py book/flows.ipynb --short --pretend --limit 600        prints the report as JSON
 
@@ -85,24 +86,29 @@ def main():
     parser.add_argument("--short", action="store_true", help="cut trainings short, and excuse asserts")
     parser.add_argument("--limit", type=float, default=3600, help="seconds for the whole chapter")
     arguments = parser.parse_args()
-    notebook, output = arguments.notebook.resolve(), sys.stdout
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.redirect_stdout(io.StringIO()),
-    ):  # cells may write and print
+    notebook = arguments.notebook.resolve()
+    with aside():
+        report = run(notebook, pretend=arguments.pretend, short=arguments.short, limit=arguments.limit)
+    json.dump(report, sys.stdout)
+
+
+@contextlib.contextmanager
+def aside():
+    """Where cells may write and print: a folder for a while, and no stdout."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         os.environ |= {"IPYTHONDIR": folder, "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
         os.chdir(folder)
-        report = run(notebook, pretend=arguments.pretend, short=arguments.short, limit=arguments.limit)
+        yield
         os.chdir(ROOT)
-    json.dump(report, output)
 
 
-def run(notebook, *, pretend, short, limit):
+def run(notebook, *, pretend=False, short=False, limit, then=None):
     """A chapter -> {chapter, device, cells, seconds, cpu_seconds, peak_bytes, slowest, errors, missed}.
 
     errors: a dict for each cell that failed, with cell (counted from 0), id, line, error, place (where in hybridlib)
     and consequence. missed: the same for asserts, which `short` excuses. slowest: five cells, [CPU seconds, cell].
-    peak_bytes: the card's memory at its fullest.
+    peak_bytes: the card's memory at its fullest. then: called after each cell with its id, its source and the names
+    that the cells have made; the chapter ends where it says True.
     """
     with contextlib.ExitStack() as stack:
         if pretend:
@@ -129,7 +135,7 @@ def run(notebook, *, pretend, short, limit):
                 entry["consequence"] = isinstance(error, NameError) and error.name in failed
                 failed |= set(re.findall(r"\w+", source))
                 (missed if short and isinstance(error, AssertionError) else errors).append(entry)
-            if isinstance(error, OutOfTimeError):
+            if isinstance(error, OutOfTimeError) or (then and then(name, source, shell.user_ns)):
                 break
         import torch
 

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor, nn
 
 from .. import graphs
+from ..flows import Affine, Coupling, Flow
 from ..graphaf import GraphAF
 from ..transformer import Transformer
 from .explorer import Explorer, markup, packed
@@ -63,14 +64,15 @@ def quiz(asked: str | list[dict], *, title: str = "Check yourself") -> Explorer:
 
 def mask_explorer(
     D: int = 5, hidden: Sequence[int] = (7,), *, order: str | Sequence[int] = "natural", degrees: str = "even",
-    masks: str = "made", direct: bool = False, seed: int = 0, title: str = "Mask explorer",
+    masks: str = "made", direct: bool = False, seed: int = 0, start: int = 1, title: str = "Mask explorer",
 ) -> Explorer:  # fmt: skip
     """MADE's masks, drawn: choose the sizes and the order, point at an output, see which inputs reach it.
 
     D: number of variables (2 to 8). hidden: sizes of one or two hidden layers (1 to 12 each). order: "natural",
     "reversed", "random", or a permutation in which order[t] is the variable generated at step t. degrees: "even" (the
     library's), "random" or "sequential". masks: "made", "inclusive" (`>=` at the output layer) or "article" (inclusive
-    lower triangle from inputs to outputs, hidden layers bypassed).
+    lower triangle from inputs to outputs, hidden layers bypassed). start: 0 counts variables and degrees as code
+    does, 1 as formulas do.
 
     >>> mask_explorer(3, order=[2, 0, 1]).data["settings"]["order"]
     [2, 0, 1]
@@ -82,8 +84,11 @@ def mask_explorer(
         raise ValueError(f"order={order!r} is neither natural, reversed, random nor a permutation of 0..{D - 1}")
     if degrees not in ("even", "random", "sequential") or masks not in ("made", "inclusive", "article"):
         raise ValueError(f"degrees={degrees!r} (even, random, sequential), masks={masks!r} (made, inclusive, article)")
+    if start not in (0, 1):
+        raise ValueError(f"start={start!r}: variables are counted from 0 or from 1")
     settings = {"D": D, "hidden": [*hidden], "order": order, "degrees": degrees, "masks": masks}
-    return Explorer("mask_explorer", {"title": title, "settings": settings | {"direct": direct, "seed": seed}})
+    settings |= {"direct": direct, "seed": seed, "start": start}
+    return Explorer("mask_explorer", {"title": title, "settings": settings})
 
 
 def model_map(nodes: list[dict], edges: list[dict], *, title: str = "Map of the models") -> Explorer:
@@ -167,6 +172,23 @@ def sampling_stepper(
     return Explorer("sampling_stepper", data | {"weights": packed(model, bits)})
 
 
+def _is_mlp(network: nn.Module, activations: Sequence[type]) -> bool:
+    """Is it nn.Sequential of Linear (with bias) and, between, one of these activations with its defaults?"""
+    layers = [*network.children()]
+    activation = type(layers[1]) if len(layers) > 1 else activations[0]
+    known = [activation if i % 2 else nn.Linear for i in range(len(layers) | 1)]  # the last is Linear
+    known = [type(layer) for layer in layers] == known and activation in activations
+    return known and all(getattr(part, "bias", 0) is not None and getattr(part, "beta", 1) == 1 for part in layers)
+
+
+def _pairs(points: Tensor) -> list[list[float]]:
+    """Points of a plane, (N, 2), as a page carries them."""
+    points = torch.as_tensor(points).detach().cpu().float()
+    if points.shape[1:] != (2,) or len(points) > MOST_POINTS or not points.isfinite().all():
+        raise ValueError(f"points {tuple(points.shape)} must be at most {MOST_POINTS} finite pairs, (N, 2)")
+    return [[round(v, 2) for v in pair] for pair in points.tolist()]
+
+
 def latent_explorer(
     decoder: nn.Sequential, *, points: Tensor | None = None, labels: Iterable = (), shape: Sequence[int] = (28, 28),
     reach: float = 3.0, start: Sequence[float] = (0, 0), title: str = "A latent space",
@@ -182,10 +204,7 @@ def latent_explorer(
     [[0.0, 0.0]]
     """
     layers, start = [*decoder.children()], [float(v) for v in start]
-    activation = type(layers[1]) if len(layers) > 1 else nn.ReLU
-    known = [activation if i % 2 else nn.Linear for i in range(len(layers) | 1)]  # the last is Linear
-    known = [type(layer) for layer in layers] == known and activation in ACTIVATIONS
-    known &= all(getattr(layer, "bias", 0) is not None and getattr(layer, "beta", 1) == 1 for layer in layers)
+    known = _is_mlp(decoder, ACTIVATIONS)
     if not known or (layers[0].in_features, layers[-1].out_features) != (2, math.prod(shape)) or len(shape) != 2:
         raise ValueError(
             "the page runs nn.Sequential of Linear (with bias) and, between, one of ReLU, Tanh, SiLU, Softplus(1), "
@@ -193,17 +212,16 @@ def latent_explorer(
         )
     if len(start) != 2 or not all(abs(v) <= reach for v in start):
         raise ValueError(f"start={start} must be two numbers within -{reach}..{reach}")
-    points = torch.zeros(0, 2) if points is None else torch.as_tensor(points).detach().cpu().float()
+    points = _pairs(torch.zeros(0, 2) if points is None else points)
     labels = [str(label.item() if hasattr(label, "item") else label) for label in labels]
     kinds = sorted(set(labels))
-    if points.shape[1:] != (2,) or len(points) > MOST_POINTS or not points.isfinite().all():
-        raise ValueError(f"points {tuple(points.shape)} must be at most {MOST_POINTS} finite pairs, (N, 2)")
     if len(labels) not in (0, len(points)) or len(kinds) > 10 or not all(1 <= len(kind) <= 2 for kind in kinds):
         found = f"{len(labels)} labels for {len(points)} points, {kinds[:12]}"
         raise ValueError(f"{found}: each point needs one, at most ten kinds, each of one or two characters")
     data = {"title": title, "shape": [*shape], "reach": float(reach), "start": start, "kinds": kinds}
-    data |= {"layers": len(layers) // 2 + 1, "activation": activation.__name__, "weights": packed(decoder, 16)}
-    data |= {"points": [[round(v, 2) for v in z] for z in points.tolist()], "labels": [*map(kinds.index, labels)]}
+    activation = type(layers[1]).__name__ if len(layers) > 1 else "ReLU"
+    data |= {"layers": len(layers) // 2 + 1, "activation": activation, "weights": packed(decoder, 16)}
+    data |= {"points": points, "labels": [*map(kinds.index, labels)]}
     return Explorer("latent_explorer", data)
 
 
@@ -218,6 +236,36 @@ def flow_explorer(*, scale: float = 1.0, bend: float = -0.7, x: float = 1.0, tit
     """
     start = _in_reach(scale=(scale, 0.6, 2), bend=(bend, -0.9, 1.5), x=(x, -3, 3))
     return Explorer("flow_explorer", {"title": title, "start": start})
+
+
+def warp_explorer(
+    flow: Flow, points: Tensor, *, reach: float = 3.5, start: Sequence[float] = (0, 0),
+    title: str = "A flow, layer by layer",
+) -> Explorer:  # fmt: skip
+    """A flow of two variables: points, a grid and a small patch move from data to noise, layer by layer; log p adds up.
+
+    flow: affine coupling layers whose networks have one depth and ReLU, as `realnvp(2)` builds them; the page computes
+    with `rounded(flow, bits=16)`. points: data (N, 2), N <= 500. reach: the picture shows -reach..reach on both axes.
+    start: the point, among the data, at which log p(x) is written out first.
+
+    >>> from hybridlib.flows import realnvp
+    >>> warp_explorer(realnvp(2, 3, (8,)), torch.zeros(5, 2)).data["passing"]
+    [0, 1, 0]
+    """
+    start, layers = [float(v) for v in start], [*flow.transforms] if type(flow) is Flow else []
+    known = [type(layer) is Coupling and type(layer.univariate) is Affine and _is_mlp(layer.network, (nn.ReLU,))
+             for layer in layers]  # fmt: skip
+    depths = {len(layer.network) // 2 + 1 for layer in layers} if known and all(known) else set()
+    if len(depths) != 1 or (flow.D, flow.context) != (2, 0):
+        raise ValueError(
+            "the page runs a Flow of two variables, without context, of Coupling layers with Affine maps and one depth "
+            f"of nn.Sequential of Linear and ReLU, such as realnvp(2); not {flow}"
+        )
+    if len(start) != 2 or not all(abs(v) <= reach for v in start):
+        raise ValueError(f"start={start} must be two numbers within -{reach}..{reach}")
+    data = {"title": title, "reach": float(reach), "start": start, "points": _pairs(points), "depth": depths.pop()}
+    passing = [int(layer.passing) for layer in layers]
+    return Explorer("warp_explorer", data | {"passing": passing, "weights": packed(flow, 16)})
 
 
 def dequantization_explorer(

@@ -67,8 +67,9 @@ OPTIONS = {
     "reading": (READINGS, "what a decision is"),
     "w": (width, "width of the uniform noise"),
     "masked": (bool, "valences inside the likelihood"),
+    "neutral": (bool, "charged atoms become neutral ones, before training and in all results"),
     "H": (count, "features of an atom"),
-    "seeds": (count, "trainings of each reading"),
+    "seeds": (count, "trainings of each model"),
     "n": (count, "atoms of the largest molecules; more than 6 take long to enumerate"),
     "names": (tuple(datasets.GRAPHS), "sets of molecules"),
 }

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.util
 import math
+import re
 from collections.abc import Iterator
 
 import torch
@@ -14,18 +15,19 @@ from torch import Tensor
 
 from .. import datasets, records, train
 from ..graphaf import READINGS, GraphAF
-from ..graphs import Graph
+from ..graphs import ATOMS, Graph
 from ..noise import seeded
 from ..transformer import Transformer
 from . import training
 from .training import Job, portions, schedule
 
+DRAWN = {"temperature": 1.0, "check": None}  # the samples that a record's first numbers are about
 TEMPERATURES = 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15  # that are tried on validation rows
 
 
 def string_recipe(
     job: Job, *, width: int = 128, layers: int = 3, heads: int = 4, lr: float = 2e-3, epochs: int = 30,
-    rows: int = 10_000, samples: int = 10_000,
+    rows: int = 10_000, samples: int = 10_000, seeds: int = 1,
 ) -> tuple[Transformer, dict]:  # fmt: skip
     """Molecules as SMILES: a Transformer's likelihood, and what RDKit says to its samples.
 
@@ -35,18 +37,23 @@ def string_recipe(
     """
     data = job.data
     network = {"width": width, "layers": layers, "heads": heads}
-    with seeded(0):
-        model = Transformer(*data.shape, data.levels, end=0, **network)
 
-    def results():
+    def make():
+        return Transformer(*data.shape, data.levels, end=0, **network)
+
+    def results(model):
         for part in ("valid", "test"):
             x = getattr(data, part)
             yield part, _text_score(train.evaluate(model, x, batch_size=100), (x != 0).sum(1) + 1)  # and the end
         yield "samples", _written(model, data, samples)
 
     batches = portions(data.train, rows=rows, batch_size=16)
-    settings = {**network, "rows_per_epoch": rows, "samples": samples}
-    return training.single(job, model, batches, settings, schedule(epochs, lr, 16), results)
+    settings = {**network, "rows_per_epoch": rows}
+    spelled = {"alphabet": f"{data.levels - 1} characters", "stereo": "spelled", "likelihood": "one spelling: a bound"}
+    protocol = {"test molecules": len(data.test), **spelled, **DRAWN, "samples": samples}
+    return training.single(
+        job, make, batches, settings, schedule(epochs, lr, 16), results, seeds=seeds, protocol=protocol
+    )
 
 
 def _text_score(log_prob: Tensor, characters: Tensor) -> dict:
@@ -80,27 +87,44 @@ def _written(model: Transformer, data: datasets.Data, n: int) -> dict:
 
 
 def graphaf_recipe(
-    job: Job, *, reading: str = "exact", w: float = 0.9, masked: bool = False, H: int = 128, layers: int = 3,
-    lr: float = 2e-3, epochs: int = 24, rows: int = 10_000, samples: int = 10_000,
+    job: Job, *, reading: str = "exact", w: float = 0.9, masked: bool = False, neutral: bool = False,
+    H: int = 128, layers: int = 3, lr: float = 2e-3, epochs: int = 40, rows: int = 10_000, samples: int = 10_000,
+    seeds: int = 3,
 ) -> tuple[GraphAF, dict]:  # fmt: skip
     """GraphAF: nats per molecule in canonical order, and the quality of samples at T = 1 and the T of best validation.
 
     >>> from hybridlib.recipes import RECIPES
-    >>> RECIPES["zinc_flow"].options()["w"]  # noise of width 0.9 would leave no decision certain
-    0.5
+    >>> [RECIPES[name].options()["w"] for name in ("zinc_flow", "zinc_flow_narrow")]
+    [0.9, 0.5]
     """
+    if neutral:
+        job = dataclasses.replace(job, data=_neutral(job.data))
     data = job.data
     network = {"A": data.A, "N": data.train.atoms.shape[1], "H": H, "layers": layers}
     network |= {"reading": reading, "w": w, "masked": masked}
-    with seeded(0):
-        model = GraphAF(**network)
-    batches = portions(data.train.atoms, data.train.bonds, rows=rows, batch_size=32)
     return training.single(
-        job, model, batches, {**network, "rows_per_epoch": rows, "samples": samples}, schedule(epochs, lr, 32),
-        functools.partial(_judged, model, data, samples), loss=_objective,
+        job, functools.partial(GraphAF, **network),
+        portions(data.train.atoms, data.train.bonds, rows=rows, batch_size=32),
+        {**network, "rows_per_epoch": rows}, schedule(epochs, lr, 32),
+        functools.partial(_judged, data=data, samples=samples), seeds=seeds, loss=_objective,
+        protocol={
+            "test molecules": len(data.test), "stereo": "dropped",
+            "alphabet": f"{data.A} atom types" + ", charges dropped" * neutral,
+            "likelihood": "one order: a bound",
+            "reading": reading, "w": w if reading == "flow" else None, "masked": masked, **DRAWN, "samples": samples,
+        },
         # while it trains, the averaged weights are a model of their own
         validate=lambda model: -_nats(model, data.valid[:1000], _exact).mean().item(),
     )  # fmt: skip
+
+
+def _neutral(data: datasets.Molecules) -> datasets.Molecules:
+    """The same molecules with every charged atom as its neutral element: what most of the literature is trained on."""
+    element = torch.tensor([ATOMS.index(kind.rstrip("+-")) for kind in ATOMS])
+    parts = (
+        Graph(element[part.atoms.long()].to(part.atoms), part.bonds) for part in (data.train, data.valid, data.test)
+    )
+    return datasets.Molecules(*parts, A=max(ATOMS.index(kind.rstrip("+-")) for kind in ATOMS[: data.A + 1]))
 
 
 def _judged(model: GraphAF, data: datasets.Molecules, samples: int) -> Iterator[tuple[str, object]]:
@@ -148,7 +172,7 @@ def _shapes(graph: Graph, test: Graph) -> Iterator[tuple[str, object]]:
     valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(test)
     if len(valid) > 1:
         yield "properties", metrics.property_distances(valid, real)
-        yield "scaffolds", {"samples": metrics.scaffolds(valid), "data": metrics.scaffolds(real)}
+        yield "scaf", round(metrics.scaf(valid, real), 4)
         if importlib.util.find_spec("fcd_torch"):  # an optional package
             yield "fcd", round(metrics.fcd(valid, real), 3)
 
@@ -244,6 +268,8 @@ def small_universe(job: Job, *, n: int = 6, epochs: int = 30, H: int = 128) -> t
 def round_trips(job: Job, *, names: tuple[str, ...] = ("smiles", "qm9", "zinc_smiles", "moses")) -> tuple[None, dict]:
     """Text -> graphs -> text for every molecule of some sets: how many there are, and which do not come back.
 
+    Beside them how many strings hold what graphs drop (marks of stereochemistry) and what many papers drop (charges).
+
     >>> from hybridlib.recipes import RECIPES
     >>> RECIPES["round_trips"].options()["names"]
     ('smiles', 'qm9', 'zinc_smiles', 'moses')
@@ -254,5 +280,8 @@ def round_trips(job: Job, *, names: tuple[str, ...] = ("smiles", "qm9", "zinc_sm
     for name in names:
         A, N, _ = datasets.GRAPHS[name]
         clock, strings = records.clock(), datasets.load_strings(name)
-        found[name] = {"molecules": len(strings), "lost": metrics.lost(strings, A=A, N=N), **clock()}
+        stereo = sum(any(mark in text for mark in "@/\\") for text in strings)
+        charged = sum(re.search(r"[+-]\d*\]", text) is not None for text in strings)
+        lost = metrics.lost(strings, A=A, N=N)
+        found[name] = {"molecules": len(strings), "stereo": stereo, "charged": charged, "lost": lost, **clock()}
     return None, {**job.head(), "sets": found}

@@ -10,11 +10,13 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from .. import checkpoints, datasets, records, train
 from ..described import fingerprint
+from ..noise import seeded
 
 RUNS = Path(".cache/recipes")  # finished models and the state of the one in training
 
@@ -128,12 +130,14 @@ def mean_nll(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def single(
-    job: Job, model: nn.Module, batches: Tensor | DataLoader, network: dict, training: dict,
-    results: Callable[[], Iterable[tuple[str, object]]], *, loss: Callable = mean_nll, validate: Callable | None = None,
+    job: Job, make: Callable[[], nn.Module], batches: Tensor | DataLoader, network: dict, training: dict,
+    results: Callable[[nn.Module], Iterable[tuple[str, object]]], *, protocol: dict, seeds: int = 1,
+    loss: Callable = mean_nll, validate: Callable | None = None,
 ) -> tuple[nn.Module, dict]:  # fmt: skip
-    """Train one model -> (model, its record); ``results()`` yields pairs key, result for the record.
+    """Train a model once for each seed -> (the first, its record, with what the others found under "runs").
 
-    It is validated by its mean negative log-likelihood on 1,000 rows unless ``validate`` is given.
+    ``make()`` gives the model, ``results(model)`` pairs key, result for the record. It is validated by its mean
+    negative log-likelihood on 1,000 rows unless ``validate`` is given. ``protocol`` is this recipe's part of it.
 
     >>> from hybridlib import recipes
     >>> recipes.RECIPES["static_vae"].kind.__name__  # one of those that call it
@@ -141,33 +145,56 @@ def single(
     """
     valid = job.data.valid[:1000]
     validate = validate or (lambda model: -train.evaluate(model, valid, batch_size=100).mean().item())
-    settings = {**network, **training}
-    run = trained(job, model, batches, settings, training, loss=loss, validate=validate)
-    clock = records.clock()
-    scores = dict(results())
-    record = record_of(job, settings, [model], scores, [run], clock())
-    return model, {**record, "best_epoch": run["best_epoch"], "curve": run["curve"]}
+    settings, runs, models = {**network, **training}, [], []
+    for seed in range(seeds):
+        with seeded(seed):
+            models.append(make())
+        how = dict(loss=loss, validate=validate, seed=seed, label=f"_{seed}")
+        run = trained(job, models[-1], batches, settings, training, **how)
+        clock = records.clock()
+        runs.append((run, dict(results(models[-1])), clock()))
+    (run, scores, evaluation), *_ = runs
+    record = record_of(job, settings, models[:1], scores, [run], evaluation, {**protocol, "seeds": seeds})
+    record |= {"best_epoch": run["best_epoch"], "curve": run["curve"]}
+    if seeds > 1:
+        record |= {"seeds": [*range(seeds)], "runs": [_headline(*run) for run in runs]}
+    return models[0], record
+
+
+def _headline(run: dict, scores: dict, evaluation: dict) -> dict:
+    """Of one run what tables compare: scores and shares, no curves, histograms or examples."""
+    heavy = "by_size", "examples", "sizes", "properties", "temperatures"
+    found = {key: part for key, part in scores.items() if key not in heavy}
+    for key, part in found.items():
+        if isinstance(part, dict):
+            found[key] = {name: value for name, value in part.items() if name not in heavy}
+    return {"seed": run["seed"], "best_epoch": run["best_epoch"], **found, "cpu_seconds": run["cpu_seconds"]}
 
 
 def record_of(
-    job: Job, settings: dict, models: list[nn.Module], scores: dict, runs: list[dict], evaluation: dict
+    job: Job, settings: dict, models: list[nn.Module], scores: dict, runs: list[dict], evaluation: dict, protocol: dict
 ) -> dict:
     """The record of trained models; ``runs`` are their trainings, ``evaluation`` the seconds that came after them.
+
+    Its protocol says how its numbers came about: where it differs, they cannot be compared without saying so.
 
     >>> import torch
     >>> from hybridlib.made import MADE
     >>> x = torch.ones(20, 3)
     >>> job = Job("toy", "", datasets.Data(x, x, x, None, None, None, shape=(3,), levels=2), None)
-    >>> record_of(job, {}, [MADE(3, ())], {}, [{"seed": 0, "cpu_seconds": 1}], {"cpu_seconds": 2})["cpu_seconds"]
-    3
+    >>> record_of(job, {"epochs": 2}, [MADE(3, ())], {}, [{"seed": 0}], {}, {"likelihood": "exact"})["protocol"]
+    {'data': 'own', 'likelihood': 'exact', 'rows trained on': 40, 'threads': 1}
     """
     rows = {part: len(getattr(job.data, part)) for part in ("train", "valid", "test")}
+    epoch = min(settings.get("rows_per_epoch", rows["train"]), rows["train"])
+    seen = {"rows trained on": settings["epochs"] * epoch * len(runs), "threads": torch.get_num_threads()}
     if isinstance(job.data.train, Tensor):  # graphs have no fixed number of variables
         rows = {"D": job.data.train.shape[1], **rows}
     return {
         **job.head(),
         "data": {**job.source(), **rows},
         "seeds": [run["seed"] for run in runs],
+        "protocol": {"data": job.source()["name"], **protocol, **seen},
         "settings": settings,
         "parameters": sum(p.numel() for model in models for p in model.parameters()),
         **scores,

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from hybridlib.page.exercise import check, same
+from hybridlib.page.exercise import check, ingredients, same
 
 
 def doubles_its_input(f):
     same(f(torch.tensor([1.0, 2.0])), [2.0, 4.0])
 
 
-def cell(source, name):
+def cell(source, name, file="<cell>"):
     """A function as a notebook defines it: pytest rewrites the asserts of test files, a notebook's stay plain."""
-    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     scope = {"torch": torch}
-    exec(compile(source, "<cell>", "exec"), scope)
+    exec(compile(source, file, "exec"), scope)
     return scope[name]
 
 
@@ -57,11 +57,66 @@ def uses_the_ellipsis(x):
     return mask @ x
 
 
-@pytest.mark.parametrize("stub", [None, ..., lambda x: None, lambda x: ..., raises_not_implemented, uses_the_ellipsis])
+def only_described(x):
+    """Twice x."""
+
+
+def half_filled(x):
+    twice = ...  # noqa: F841
+    x.sum()
+
+
+STUBS = [None, ..., lambda x: None, lambda x: ..., raises_not_implemented, uses_the_ellipsis, only_described]
+
+
+@pytest.mark.parametrize("stub", [*STUBS, half_filled, functools.partial(only_described), torch.no_grad()(half_filled)])
 def test_a_stub_is_not_written_yet(stub):
     result = check(stub, [doubles_its_input])
     assert not result.passed
     assert repr(result).startswith("Not written yet")
+    assert repr(check((stub, len), [lambda both: doubles_its_input(both[0])])).startswith("Not written yet")
+
+
+def forgets(x):
+    doubled = 2 * x[..., :]
+    doubled.sum()
+
+
+def forgets_in_one_case(x):
+    if len(x) > 5:
+        return 2 * x
+
+
+def test_a_forgotten_return_is_no_stub():
+    class Forgets(torch.nn.Module):
+        def forward(self, x):
+            2 * x
+
+    told = "[!] doubles its input: returned nothing: is a `return` missing?"
+    for answer in (forgets, forgets_in_one_case, torch.no_grad()(forgets), [].append, Forgets()):
+        assert repr(check(answer, [doubles_its_input])) == f"0 of 1 properties hold.\n{told}"
+
+    def the_first_doubles(both):
+        doubles_its_input(both[0])
+
+    assert "is a `return` missing?" in repr(check((forgets, len), [the_first_doubles]))
+
+
+def test_what_a_builder_built_is_watched_too():
+    def builds_a_doubling(build):
+        doubles_its_input(build())
+
+    def verdict(inner):
+        return repr(check(lambda: inner, [builds_a_doubling]))
+
+    assert verdict(lambda x: 2 * x).startswith("The property holds.")
+    assert "is a `return` missing?" in verdict(forgets)
+    assert all(verdict(stub).startswith("Not written yet") for stub in STUBS[1:])
+
+
+def test_two_ellipses_in_one_index_are_a_mistake():
+    result = check(lambda x: x[..., 0, ...], [doubles_its_input])
+    assert result.outcomes[0][1] == "failed", result
 
 
 def test_an_exception_in_the_answer_is_the_message():
@@ -73,6 +128,64 @@ def test_an_exception_in_the_answer_is_the_message():
     message = result.outcomes[0][2]
     assert "NameError: name 'undefined' is not defined" in message
     assert "of broken: return x / undefined" in message
+
+
+def test_the_line_is_the_readers_own():
+    source = "def deep(x):\n    y = helper(x)\n    return y\n\ndef helper(x):\n    return torch.cat([x, 1])\n"
+    for answer in (cell(source, "deep", "<answer>"), functools.partial(cell(source, "deep", "<answer>"))):
+        said = check(answer, [doubles_its_input]).outcomes[0][2]
+        assert said.endswith("in line 6 of helper: return torch.cat([x, 1])"), said
+    said = check(lambda x: 5, [cell("def adds(f):\n    torch.stack(f(0))\n", "adds", "<property>")]).outcomes[0][2]
+    assert said.endswith("in line 2 of adds: torch.stack(f(0))"), said
+    within = "class Net(torch.nn.Module):\n    def forward(self, x):\n        return torch.softmax(x, 'dim')\n"
+    said = check(cell(within, "Net", "<answer>")(), [doubles_its_input]).outcomes[0][2]
+    assert said.endswith("in line 3 of forward: return torch.softmax(x, 'dim')"), said
+
+
+LOOPS = {
+    "def f(x):\n    for row in x:\n        if row:\n            continue\n": {"for"},
+    "def f(x):\n    while x:\n        x = x - 1\n": {"while"},
+    "def f(x):\n    while True:\n        if x:\n            break\n": {"while"},
+    "def f(x):\n    for row in x:\n        while row:\n            row -= 1\n": {"for", "while"},
+    "def f(x):\n    return [row for row in x]\n": {"for"},
+    "def f(x):\n    return sum(row for row in x)\n": {"for"},
+    "def f(x):\n    def g(y):\n        return {k for k in y}\n    return g(x)\n": {"for"},
+    "def f(x):\n    return g(x)\n\ndef g(x):\n    return {k: 1 for k in x}\n": {"for"},
+    "def f(x):\n    try:\n        return x if x > 2 else -x\n    finally:\n        x.sum()\n": set(),
+    "def f(x):\n    yield from x\n": {"while"},
+    "@torch.no_grad()\ndef f(x):\n    while x.sum() > 0:\n        x -= 1\n    return x\n": {"while"},
+}
+
+
+@pytest.mark.parametrize("source", LOOPS)
+def test_ingredients_know_loops(source):
+    assert ingredients(cell(source, "f", "<loops>")) & {"for", "while"} == LOOPS[source]
+
+
+def test_ingredients_are_names_and_dotted_names():
+    source = "def f(x):\n    from math import exp\n    return g(x).flip(0), torch.nn.functional.relu(exp(x))\n"
+    source += "\ndef g(x):\n    return torch.cumsum(x, 0).sort().values\n"
+    f = cell(source, "f", "<names>")
+    found = ingredients(f)
+    assert {"g", "flip", "torch.nn.functional.relu", "relu", "exp", "math", "torch.cumsum", "sort", "values"} <= found
+    assert not found & {"x", "f", "sum", "sort.values"}
+
+    class Model:
+        def __call__(self, x):
+            return self.helper(x)
+
+        @staticmethod
+        def helper(x):
+            return x.tril()
+
+    assert {"helper", "tril"} <= ingredients(Model()) & ingredients(Model)
+    assert "tril" in ingredients((f, Model().helper))
+
+    def sorts_nothing(answer):
+        assert "sort" not in ingredients(answer), "sort is not allowed here"
+
+    assert "sort is not allowed here" in repr(check(f, [sorts_nothing]))
+    assert ingredients(len) == ingredients(5) == set()
 
 
 def test_answers_may_be_values_and_classes():

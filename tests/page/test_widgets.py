@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hybridlib import graphs, molecules
+from hybridlib import flows, graphs, molecules
 from hybridlib.graphaf import READINGS, GraphAF
 from hybridlib.page import widgets
 from hybridlib.page.explorer import rounded
@@ -74,6 +74,7 @@ def test_quiz_refuses(questions, complaint):
         ({"order": "backwards"}, "order='backwards'"),
         ({"degrees": "odd"}, r"degrees='odd' \(even, random, sequential\)"),
         ({"masks": "none"}, r"masks='none' \(made, inclusive, article\)"),
+        ({"start": 2}, "start=2: variables are counted from 0 or from 1"),
     ],
 )
 def test_mask_explorer_refuses(arguments, complaint):
@@ -184,6 +185,31 @@ def test_a_decoder_of_pictures_fits_with_its_points():
 def test_flow_explorer_refuses(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         widgets.flow_explorer(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ({"flow": flows.maf(2, 2, (8,))}, r"Coupling layers with Affine maps .*; not Flow"),
+        ({"flow": flows.realnvp(3, 2, (8,))}, "a Flow of two variables"),
+        ({"flow": flows.realnvp(2, 2, (8,), context=1)}, "without context"),
+        ({"flow": flows.realnvp(2, 2, (8,), univariate=flows.Spline())}, "with Affine maps"),
+        ({"flow": flows.Flow(2, [])}, "such as realnvp"),
+        ({"flow": nn.Linear(2, 2)}, "; not Linear"),
+        (
+            {"flow": flows.Flow(2, [*flows.realnvp(2, 1, (8,)).transforms, *flows.realnvp(2, 1).transforms])},
+            "one depth",
+        ),
+        ({"points": torch.zeros(501, 2)}, "at most 500"),
+        ({"points": torch.zeros(5, 3)}, "pairs"),
+        ({"points": [[0.0, float("nan")]]}, "finite"),
+        ({"start": (0, 4)}, "within -3.5..3.5"),
+        ({"start": (0,)}, "two numbers"),
+    ],
+)
+def test_warp_explorer_refuses(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.warp_explorer(**{"flow": flows.realnvp(2, 2, (8,)), "points": torch.zeros(3, 2)} | arguments)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +350,9 @@ def test_explorers_take_tensors_of_any_device(device):
     p = torch.full((8,), 0.125, device=device)
     assert widgets.likelihood_explorer(p, p).data["p"] == [0.125] * 8
     assert widgets.dequantization_explorer(p).data["truth"] == [0.125] * 8
+    flow = flows.realnvp(2, 2, (8,))
+    expected = widgets.warp_explorer(flow, points).data
+    assert widgets.warp_explorer(flow.to(device), there).data == expected
 
 
 def test_molecules_come_from_an_iterator_as_well():

@@ -24,8 +24,8 @@ def test_every_single_model_runs_and_learns(small, tmp_path):
         assert test["nats_per_character"] == pytest.approx((nats.sum() / length.sum()).item(), abs=1e-4)
         assert test["nats_per_character"] < 1, "ln 4 would be a guess"
         samples = record["samples"]
-        assert samples["n"] == 200 and samples["valid"]["share"] > 0.8
-        assert samples["unique"]["share"] < 0.5, "there are only nine strings to learn, and a few by mistake"
+        assert samples["n"] == 200 and samples["valid"]["value"] > 0.8
+        assert samples["unique"]["value"] < 0.5, "there are only nine strings to learn, and a few by mistake"
     else:
         assert test["nll"] < 8, "16 ln 2 = 11.1 by frequencies, whose pixels are fair coins"
         assert test["bits_per_dim"] == pytest.approx(test["nll"] / 16 / 0.693147, abs=1e-4)
@@ -69,7 +69,7 @@ def test_finished_members_are_read_back_and_other_settings_refused(toy, tmp_path
 @pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of a few molecules
 def test_data_of_ones_own_are_named_so_and_train_a_model_of_their_own(few_molecules, tmp_path):
     """Another set of as many molecules: neither its model nor its record may come from the first."""
-    options = {"H": 8, "layers": 1, "epochs": 1, "rows": 64, "samples": 20, "folder": tmp_path}
+    options = {"H": 8, "layers": 1, "epochs": 1, "rows": 64, "samples": 20, "seeds": 1, "folder": tmp_path}
     first, told = recipes.run("qm9_exact", few_molecules, **options)
     others = ["CCC", "OC=O", "C1CN1", "N#CN", "CNC", "CC(C)O"]
     others = datasets.Molecules(*(from_smiles(others * k, A=4, N=6) for k in (40, 4, 4)), 4)

@@ -80,13 +80,14 @@ function pathsOf({ layers, direct }, layer, unit) {
 }
 
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
-const name = (d) => `x${SUBSCRIPTS[d + 1]}`;
-const names = (variables) => list(variables.map(name));
-const inputs = (variables) => `${variables.length === 1 ? "input" : "inputs"} ${names(variables)}`;
+const naming = (start) => (d) => `x${SUBSCRIPTS[d + start]}`; // variables, hidden units and degrees count from start
 
 // What the picture says, in words.
 function describe(net, order, seen, layer, unit) {
   const last = net.layers.length;
+  const name = naming(net.start);
+  const names = (variables) => list(variables.map(name));
+  const inputs = (variables) => `${variables.length === 1 ? "input" : "inputs"} ${names(variables)}`;
   const step = (d) => order.indexOf(d);
   if (layer === 0) {
     const outputs = seen.flatMap((row, d) => (row[unit] ? [d] : []));
@@ -97,7 +98,7 @@ function describe(net, order, seen, layer, unit) {
     const { units } = pathsOf(net, layer, unit);
     const below = order.filter((d) => units.has(`0:${d}`));
     const place = last > 2 ? ` in layer ${layer}` : "";
-    return `Hidden unit ${unit + 1}${place} (degree ${net.degrees[layer][unit]}) sees ${below.length ? inputs(below) : "no input"}.`;
+    return `Hidden unit ${unit + net.start}${place} (degree ${net.degrees[layer][unit] - 1 + net.start}) sees ${below.length ? inputs(below) : "no input"}.`;
   }
   const may = order.slice(0, step(unit));
   const sees = order.filter((d) => seen[unit][d]);
@@ -136,7 +137,8 @@ function verdict(order, seen) {
 const RADIUS = 13;
 
 function drawNetwork(net, width, point) {
-  const { degrees, layers, direct } = net;
+  const { degrees, layers, direct, start } = net;
+  const name = naming(start);
   const tallest = Math.max(...degrees.map((layer) => layer.length));
   const height = Math.max(tallest, 4) * 33 + 34;
   const margin = 46;
@@ -163,10 +165,11 @@ function drawNetwork(net, width, point) {
       x1: x(l) + RADIUS, y1: y(l, from), x2: x(l + 1) - RADIUS, y2: y(l + 1, to),
     }));
   })));
-  const units = degrees.flatMap((layer, l) => layer.map((degree, u) => {
+  const units = degrees.flatMap((layer, l) => layer.map((fromOne, u) => {
+    const degree = fromOne - 1 + start;
     const outer = l === 0 ? -1 : l === degrees.length - 1 ? 1 : 0;
     const kind = l === 0 ? "input" : outer ? "output" : "hidden unit";
-    const label = outer ? `${kind} ${name(u)}, degree ${degree}` : `${kind} ${u + 1}, degree ${degree}`;
+    const label = outer ? `${kind} ${name(u)}, degree ${degree}` : `${kind} ${u + start}, degree ${degree}`;
     return svg("g", {
       class: `unit${bypassed && !outer ? " bypassed" : ""}`, "data-unit": `${l}:${u}`, role: "button", tabindex: "-1",
       "aria-label": label, "aria-pressed": "false", transform: `translate(${x(l)} ${y(l, u)})`,
@@ -188,7 +191,7 @@ function drawNetwork(net, width, point) {
 const CELLS = { sees: "sees", leaks: "sees, but must not", missing: "should see, but does not", none: "does not see" };
 const sign = (kind) => h("span", { class: "sign", "aria-hidden": "true" }, kind === "leaks" ? "✕" : ""); // the others are drawn
 
-function drawMatrix(order, seen, point) {
+function drawMatrix(order, seen, name, point) {
   const step = (d) => order.indexOf(d);
   const cell = (d, i) => {
     const allowed = step(i) < step(d);
@@ -207,7 +210,7 @@ function drawMatrix(order, seen, point) {
 }
 
 // Chips in the order of generation; drag one, or move it by the arrow keys.
-function orderChips(reorder) {
+function orderChips(name, reorder) {
   const box = h("div", { class: "chips", role: "group", "aria-label": "order of generation, first to last" });
   let order = [];
   let dragged = null;
@@ -300,7 +303,7 @@ export default {
     };
 
     const draw = () => {
-      net = masksOf(settings);
+      net = { ...masksOf(settings), start: settings.start };
       order = orderOf(settings);
       seen = dependenciesOf(net);
       seen.last = net.layers.length;
@@ -309,7 +312,7 @@ export default {
           ?? order[Math.min(3, settings.D - 1)] }; // a faulty output if there is one
       }
       drawing.replaceChildren(drawNetwork(net, width, point));
-      matrix.replaceChildren(drawMatrix(order, seen, point));
+      matrix.replaceChildren(drawMatrix(order, seen, naming(settings.start), point));
       const { good, text } = verdict(order, seen);
       summary.replaceChildren(h("span", { class: good ? "good" : "bad", "aria-hidden": "true" }, good ? "✓ " : "✕ "), text);
       light(picked);
@@ -331,7 +334,7 @@ export default {
       update();
       draw();
     };
-    const chips = orderChips((next) => change(() => { settings.order = next; }));
+    const chips = orderChips(naming(settings.start), (next) => change(() => { settings.order = next; }));
     const size = (label, min, max, set) => slider(label, { min, max }, String, (n) => change(() => set(n)));
     const sizes = {
       D: size("Inputs", 2, 8, (D) => {

@@ -1,4 +1,4 @@
-// Self-check: each option is a button; pressing it explains why it is right or wrong.
+// Self-check: each option is a button; pressing it explains why it is right or wrong. They are shuffled every time.
 
 import { frame, h, report } from "./kit.js";
 
@@ -27,7 +27,9 @@ function fieldset({ question, options }, answered) {
       mark, h("span", { html: option.text }));
     return button;
   });
-  return h("fieldset", {}, h("legend", { html: question }), h("div", {}, buttons, why));
+  const dealt = new Map(buttons.map((button) => [button, Math.random()]));
+  const shuffled = [...buttons].sort((a, b) => dealt.get(a) - dealt.get(b));
+  return h("fieldset", {}, h("legend", { html: question }), h("div", {}, shuffled, why));
 }
 
 export default {

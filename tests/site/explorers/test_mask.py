@@ -132,6 +132,15 @@ def test_pointing_at_an_output_lights_its_paths_and_says_so(shown):
     assert page.locator(".sentence").inner_text().startswith("Output x₅")
 
 
+def test_a_page_that_counts_from_0_is_told_so(shown):
+    page = shown(widgets.mask_explorer(4, (3,), start=0))
+    page.locator('[data-unit="1:1"]').hover()  # degrees 1, 2, 3 from one
+    assert page.locator(".sentence").inner_text() == "Hidden unit 1 (degree 1) sees inputs x₀ and x₁."
+    assert page.locator(".degree").all_text_contents() == list("01230120123")
+    assert page.locator(".matrix th").all_inner_texts() == ["x₀", "x₁", "x₂", "x₃"] * 2
+    assert page.locator(".chip").all_inner_texts() == ["x₀", "x₁", "x₂", "x₃"]
+
+
 def test_leaks_and_gaps_are_named(shown):
     page = shown(widgets.mask_explorer(6, (6,), masks="article"))
     assert page.locator(".verdict").inner_text() == (

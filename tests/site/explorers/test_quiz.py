@@ -16,3 +16,11 @@ def test_quiz_explains_every_option(shown):
     page.get_by_role("button", name="D", exact=True).press("Space")
     assert page.locator(".score").inner_text() == "2 of 2 answered, 1 right at the first try."
     assert page.locator("[aria-live=polite]").count() == 2
+
+
+def test_quiz_hides_which_option_its_author_wrote_first(shown):
+    options = [{"text": f"option {i}", "why": "So.", "correct": not i} for i in range(20)]
+    page = shown(widgets.quiz([{"question": "Which?", "options": options}]))
+    texts = page.locator("button.option span:last-child").all_inner_texts()
+    assert sorted(texts) == sorted(option["text"] for option in options)
+    assert texts != [option["text"] for option in options]  # alike by chance once in 10^18 times
