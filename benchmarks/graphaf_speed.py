@@ -13,10 +13,10 @@ import statistics
 from pathlib import Path
 
 import torch
-from _measure import draw, head, seconds, table, write
+from _measure import draw, head, ratio, seconds, table, write
 
 from hybridlib import checkpoints
-from hybridlib.graphs import Graph
+from hybridlib.graphs import Graph, parents
 from hybridlib.subgraphs import distinct
 
 BATCH = 32
@@ -45,6 +45,40 @@ def rates(model, graph, rounds):
         f()  # warm up
         found[name] = round(statistics.median(BATCH * len(batches) / seconds(f) for _ in range(rounds)), 1)
     return found
+
+
+def copies(graph):
+    """The bond decisions of molecules (b, i, j), and for each a copy of the sub-graph before it: atoms, bonds."""
+    n, place = graph.sizes[:, None, None], torch.arange(graph.atoms.shape[1])
+    first = torch.nn.functional.pad(parents(graph).clamp(min=0), (1, 0))[:, :-1, None]
+    b, i, j = ((place >= first) & (place < place[:, None]) & (place[:, None] < n)).nonzero().unbind(1)
+    known = place < i[:, None]
+    own = (place == i[:, None])[:, :, None] & (place < j[:, None])[:, None]  # bonds of atom i that came before
+    kept = (known[:, :, None] & known[:, None]) | own | own.mT
+    return (b, i, j), (graph.atoms[b] * (place <= i[:, None]), graph.bonds[b] * kept)
+
+
+def sharing(model, graph, rounds):
+    """The graph network of one model, forward and back: a copy for each bond decision, or each sub-graph once.
+
+    The same embeddings, which is asserted: their ratio is what sharing buys, and nothing else.
+    """
+    graph = Graph(graph.atoms.long(), graph.bonds.long())
+    (b, i, j), unrolled = copies(graph)
+    layers = len(model.rgcn.layers)
+
+    def shared():
+        parts = distinct(graph, model.A, layers)
+        return parts, model._see(parts)[0]
+
+    with torch.no_grad():
+        parts, h = shared()
+        here = h[parts.rows[parts.for_bond[b, i, j]]] * (unrolled[0] > 0)[..., None]
+        torch.testing.assert_close(model.rgcn(*unrolled), here, atol=1e-4, rtol=1e-4)
+    ways = {"copies": lambda: model.rgcn(*unrolled), "shared": lambda: shared()[1]}
+    took = {name: [seconds(lambda: way().sum().backward()) for _ in range(rounds)] for name, way in ways.items()}  # noqa: B023
+    found = {name: round(len(graph) / statistics.median(rounds), 1) for name, rounds in took.items()}
+    return {**found, "copies_per_molecule": round(len(b) / len(graph), 1), "ratio": ratio(*took.values())}
 
 
 def work(graph):
@@ -113,6 +147,7 @@ def main():
         "sampling": sampling,
         "by_size": by_size(model, graph[:1024], args.rounds),
         "work": work(graph[:256]),
+        "sharing": sharing(model, graph[:BATCH], args.rounds),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     result["ratio"] = {name: round(result[name] / AUTHORS[name], 1) for name in ("training", "log_prob")}

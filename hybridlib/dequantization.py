@@ -1,7 +1,8 @@
 """Dequantization: a continuous density for discrete data, what its bound says, and what it costs.
 
 Uria, Murray & Larochelle (2013), arXiv:1306.0186 (uniform noise); Theis, van den Oord & Bethge (2016), arXiv:1511.01844
-(the bound); Ho et al. (2019), arXiv:1902.00275 (variational). Chapter 8 builds it.
+(the bound); Ho et al. (2019), arXiv:1902.00275 (variational); Salimans et al. (2017), arXiv:1701.05517 (the mixture of
+logistics whose cells are integrated: no bound is needed). Chapter 8 builds it.
 
 Data have whole numbers 0 .. levels - 1. Noise of width w turns x into v in the cell [x, x + w)^D, of volume w^D. The
 density models y = v / levels, so that p(v) = p(y) / levels^D.
@@ -11,13 +12,14 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributions, nn
+from torch.distributions import constraints
 
-from .autoregressive import sampling
+from .autoregressive import Autoregressive, sampling
 from .described import Described
 from .flows import Flow, iaf
 from .noise import check_width, draw
-from .outputs import beside, check_rows, check_whole
+from .outputs import Logistic, LogisticMixture, beside, check_rows, check_whole, outcome
 
 
 def bits_per_dim(log_prob: Tensor, D: int) -> Tensor:
@@ -145,3 +147,116 @@ class Dequantized(Described, nn.Module):
         check_whole(x, self.levels, f"data of {self.levels} levels hold", remedy)
         weights = (t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point())
         return beside(x, next(weights, x.new_empty(0, dtype=torch.float32)))
+
+
+class FlooredLogistics(distributions.Distribution):
+    """x = floor(v), v from a mixture of K logistics (..., K): exactly, and by the bound that noise on the cells gives.
+
+    The lowest level takes all that is below it, the highest all that is above. ``weight`` holds log-weights that are
+    normalized; where they are K + 1, the last one belongs to a box, the uniform density on [0, 1).
+
+    >>> p = FlooredLogistics(torch.zeros(1), Logistic(torch.tensor([2.0]), torch.tensor([0.5])), levels=4)
+    >>> p.logits.exp()  # v below 1, in [1, 2), in [2, 3), from 3 on
+    tensor([0.1192, 0.3808, 0.3808, 0.1192])
+    """
+
+    arg_constraints = {}
+    support = constraints.nonnegative_integer
+
+    def __init__(self, weight: Tensor, parts: Logistic, levels: int):
+        self.weight, self.parts, self.levels = weight, parts, levels
+        super().__init__(weight.shape[:-1], validate_args=False)
+
+    @property
+    def logits(self) -> Tensor:
+        """log P(x) of every level: (..., levels), nats. They need no normalization."""
+        levels = torch.arange(self.levels, device=self.weight.device).to(self.weight)
+        return torch.stack([self.log_prob(x.expand(self.batch_shape)) for x in levels], -1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log P(x = value), nats: (...) -> (...). A difference of sigmoids, without taking one from the other."""
+        x = value.to(self.weight).unsqueeze(-1)
+        below, above = ((x + edge - self.parts.loc) / self.parts.scale for edge in (0, 1))
+        # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)), and at the ends one of the three is all
+        inside = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(-1 / self.parts.scale))
+        inside = torch.where(x == self.levels - 1, F.logsigmoid(-below), inside)
+        return self._mixed(torch.where(x == 0, F.logsigmoid(above), inside), x == 0)
+
+    def log_density(self, v: Tensor) -> Tensor:
+        """log p(v) of the mixture before it is rounded down, nats: (...) -> (...)."""
+        v = v.to(self.weight).unsqueeze(-1)
+        return self._mixed(self.parts.log_prob(v), (v >= 0) & (v < 1))
+
+    def elbo(self, value: Tensor, *, w: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+        """Bound of log P(x = value) by noise u ~ U[0, w): log p(value + u) + log w, nats, (...) -> (...)."""
+        x = value.to(self.weight)
+        u = check_width(w) * draw(torch.rand, x.shape, like=x, generator=generator)
+        return self.log_density(x + u) + math.log(w)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 (torch's own signature)
+        """Samples of shape sample_shape + batch shape."""
+        return distributions.Categorical(logits=self.logits).sample(sample_shape)
+
+    def _mixed(self, parts: Tensor, box: Tensor) -> Tensor:
+        """Log-values of the logistics (..., K), and where the box is 1 (..., 1) -> log of the mixture (...)."""
+        if self.weight.shape[-1] > parts.shape[-1]:
+            parts = torch.cat([parts, torch.zeros_like(parts[..., :1]).masked_fill(~box, -math.inf)], -1)
+        return (self.weight + parts).logsumexp(-1)
+
+
+class Levels(LogisticMixture):
+    """The output of an autoregressive model of whole numbers with an order, 0 .. levels - 1: a mixture, rounded down.
+
+    The network sees the numbers, scaled to 0 .. 1, and never the noise, so that the exact probability and the bound
+    belong to the same weights: `log_prob` of the model, and `argmax.argmax_elbo`. With ``box`` the mixture has a part
+    that is flat on the cell of level 0, where most pixels of a drawing are: a cliff that no logistic can draw.
+
+    >>> Levels(256, 5).distribution(torch.zeros(7, 2, 15)).log_prob(torch.ones(7, 2)).shape
+    torch.Size([7, 2])
+    """
+
+    def __init__(self, levels: int, K: int, *, box: bool = False):
+        self.levels, self.box = _levels(levels), box
+        super().__init__(K, unit=levels / 16)
+        self.P += box
+
+    def distribution(self, theta: Tensor) -> FlooredLogistics:
+        """(B, D, P) -> FlooredLogistics with batch shape (B, D)."""
+        weight, parts = self._parts(theta[..., : 3 * self.K])
+        weight = torch.cat([weight, theta[..., 3 * self.K :].to(weight)], -1)
+        return FlooredLogistics(weight.log_softmax(-1), parts, self.levels)
+
+    def icdf(self, theta: Tensor, u: Tensor) -> Tensor:
+        """Inverse transform on the exact probabilities: one uniform a variable."""
+        return outcome(self.distribution(theta).logits.exp(), u).to(u.dtype)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What the network sees: (B, D) -> (B, D, 1), from 0 to 1."""
+        return super().encode(x / (self.levels - 1))
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError unless every entry is a whole number in 0 .. levels - 1."""
+        check_whole(x, self.levels, f"data of {self.levels} levels hold", "round or re-level them")
+
+
+class DequantizedLevels(Dequantized):
+    """The bounds of an autoregressive model whose output is `Levels`, by any noise, and what they bound.
+
+    >>> from hybridlib.made import MADE
+    >>> model = DequantizedLevels(MADE(3, output=Levels(4, 2)), levels=4)
+    >>> bool(model.elbo(x := torch.ones(2000, 3)).mean() < model.log_prob(x).mean())
+    True
+    """
+
+    density: Autoregressive
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The exact log P(x): (B, D) -> (B,), nats."""
+        return self.density.log_prob(x)
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """n samples (n, D) of whole numbers."""
+        return self.density.sample(n, generator=generator)
+
+    def _log_density(self, v: Tensor) -> Tensor:
+        return self.density(v.floor().clamp(0, self.levels - 1)).log_density(v).sum(-1)

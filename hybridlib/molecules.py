@@ -149,9 +149,13 @@ def _flat_smiles(molecule: Chem.Mol) -> str:
 
 
 def from_smiles(
-    smiles: Iterable[str], *, A: int = len(ATOMS) - 1, N: int | None = None, order: str = "canonical",
+    smiles: Iterable[str],
+    *,
+    A: int = len(ATOMS) - 1,
+    N: int | None = None,
+    order: str = "canonical",
     stereo: str = "drop",
-) -> Graph:  # fmt: skip
+) -> Graph:
     """Strings -> Graph of the first ``A`` types, padded to N places (to the largest molecule unless given).
 
     Strings come as a list, from a generator or from an open file, one a line. Aromatic rings get alternating bonds

@@ -37,14 +37,16 @@ class Block(nn.Module):
         Without a past, step t attends to the steps up to t. With the keys and values of a past, h is one new step, and
         attends to everything.
         """
-        q, k, v = self.qkv(self.norm1(h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(self.norm1(h)).unflatten(-1, (3, self.heads, -1))  # (B, t, 3, heads, S)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # three of (B, heads, t, S)
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        scores = q / math.sqrt(q.shape[-1]) @ k.mT  # written out: the fused product cannot be differentiated twice
+        # (B, heads, t, past + t); written out, for the fused product cannot be differentiated twice
+        scores = q / math.sqrt(q.shape[-1]) @ k.mT
         if past is None:
             scores = scores + scores.new_full(scores.shape[-2:], -math.inf).triu(1)  # nothing of what comes later
-        mixed = scores.softmax(-1).to(v.dtype) @ v
-        h = h + self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
+        mixed = scores.softmax(-1).to(v.dtype) @ v  # (B, heads, t, S)
+        h = h + self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))  # heads side by side: (B, t, width)
         h = h + self.dropout(self.down(F.gelu(self.up(self.norm2(h)), approximate="tanh")))
         return h, torch.stack([k, v])
 

@@ -12,6 +12,8 @@ import answers
 import first_cells
 import pytest
 
+from hybridlib.page import exercise
+
 CHAPTERS = sorted(path.stem for path in first_cells.notebooks() if answers.exercises(path.stem))
 
 
@@ -31,3 +33,32 @@ def test_answers_are_judged_as_they_are(chapter):
     command = [sys.executable, Path(answers.__file__), chapter]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
+
+
+CHECK = """
+def is_two(value):
+    exercise.same(value, 2)
+
+
+exercise.check(answer, [is_two])
+"""
+
+
+@pytest.mark.parametrize(
+    "kind, code, complaint",
+    [
+        ("right", "answer = 2", ""),
+        ("right", "answer = 3", "fails"),
+        ("right", "answer = ...", "is taken for a stub"),
+        ("stub", "answer = ...", ""),
+        ("stub", "answer = 2", "is taken for an answer"),
+        ("cheat", "answer = 2", "passes"),
+        ("cheat", "answer = 1 / 0", "raises"),
+        ("half", "answer = 3", ""),
+        ("mistake", "answer = 4", "does not hear 'found 3'"),
+    ],
+)
+def test_the_trial_tells_what_deviates(kind, code, complaint):
+    feedback = answers.outcome(code, CHECK, {"exercise": exercise}, "<answer>")
+    answer = {"is": kind} | ({"says": "found 3"} if kind in ("half", "mistake") else {})
+    assert answers.wrong(answer, feedback) == complaint

@@ -53,15 +53,16 @@ def row(
     return {"model": name} | measured | {"train (s)": float(seconds), "samples/s": rate}
 
 
-def probe(features: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> tuple[float, float]:
-    """A linear probe: how well does logistic regression read labels off features? -> (accuracy, standard error).
+def probe(features: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> Tensor:
+    """A linear probe: which test rows does logistic regression read correctly off features? -> (m,), 1.0 or 0.0.
 
+    The mean is its accuracy; the differences of two probes, row by row, are paired.
     features: (train (n, F), test (m, F)), which are standardized by the train rows; labels: (train (n,), test (m,)),
     tensors of any device. `ValueError` for features that are not finite or not as many as the labels.
 
     >>> x = torch.tensor([[0.0], [1.0]])
     >>> probe((x, x), (x[:, 0], x[:, 0]))
-    (1.0, 0.0)
+    tensor([1., 1.])
     """
     with optional("comparison.probe"):  # heavy to import, needed only here
         from sklearn.linear_model import LogisticRegression
@@ -75,5 +76,5 @@ def probe(features: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> tup
             raise ValueError("the features hold NaN or infinite entries; remove them")
     (x, x_test), (y, y_test) = ([part.detach().cpu() for part in pair] for pair in (features, labels))
     x, x_test = x.double().numpy(), x_test.double().numpy()  # numpy knows no bfloat16
-    right = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, y).score(x_test, y_test)
-    return right, math.sqrt(right * (1 - right) / len(y_test))
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, y)
+    return torch.from_numpy(fitted.predict(x_test) == y_test.numpy()).float()

@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import inspect
+import re
 import textwrap
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def show(obj: object, *, docstring: bool = True) -> None:
 
 
 def listing(obj: object, *, docstring: bool = True) -> tuple[str, str]:
-    """Source text of `obj` and a Markdown link to its place in the repository. Errors as in `show`.
+    """Source text of `obj`, without words to the linter, and a Markdown link to its place. Errors as in `show`.
 
     >>> listing(listing)[0][:11]
     'def listing'
@@ -40,7 +41,7 @@ def listing(obj: object, *, docstring: bool = True) -> tuple[str, str]:
     root = Path(__file__).parent.parent
     if root not in file.parents:
         raise ValueError(f"{obj!r} comes from {file.name}, not from hybridlib; show() is for the library's own code")
-    code = textwrap.dedent("".join(lines)).rstrip()
+    code = re.sub(r" *# (fmt: skip|noqa\b.*)$", "", textwrap.dedent("".join(lines)).rstrip(), flags=re.MULTILINE)
     place = f"hybridlib/{file.relative_to(root).as_posix()}"
     anchor = "" if inspect.ismodule(obj) else f"#L{start}-L{start + len(lines) - 1}"
     return code if docstring else _bare(code), f"[`{place}`]({repository()}/blob/v{__version__}/{place}{anchor})"

@@ -48,6 +48,7 @@ OPTIONS = {
     "lr": (rate, "learning rate of the first step; it falls to zero"),
     "dropout": (part, "share of hidden units that every training step leaves out"),
     "residual": (bool, "later hidden layers add to the one before"),
+    "box": (bool, "a part of every pixel's density is flat on the cell of level 0"),
     "connectivity": (bool, "every order deals the degrees of hidden units out anew"),
     "members": (count, "networks in the mixture"),
     "masks": (count, "random orders of each network"),

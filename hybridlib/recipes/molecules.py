@@ -21,7 +21,11 @@ from ..transformer import Transformer
 from . import training
 from .training import Job, portions, schedule
 
-DRAWN = {"temperature": 1.0, "check": None}  # the samples that a record's first numbers are about
+# the samples that a record's first numbers are about, and what they are compared with
+DRAWN = {
+    "temperature": 1.0, "check": None, "novel of": "different valid samples",
+    "reference": "test molecules with stereo marks",
+}  # fmt: skip
 TEMPERATURES = 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15  # that are tried on validation rows
 
 
@@ -45,7 +49,7 @@ def string_recipe(
         for part in ("valid", "test"):
             x = getattr(data, part)
             yield part, _text_score(train.evaluate(model, x, batch_size=100), (x != 0).sum(1) + 1)  # and the end
-        yield "samples", _written(model, data, samples)
+        yield from _written(model, job, samples)
 
     batches = portions(data.train, rows=rows, batch_size=16)
     settings = {**network, "rows_per_epoch": rows}
@@ -67,23 +71,19 @@ def _text_score(log_prob: Tensor, characters: Tensor) -> dict:
     }  # fmt: skip
 
 
-def _written(model: Transformer, data: datasets.Data, n: int) -> dict:
-    """What n samples are worth: the share that is valid, and of these the shares that differ and that are new."""
-    from .. import molecules  # needs RDKit
+def _written(model: Transformer, job: Job, n: int) -> Iterator[tuple[str, object]]:
+    """Pairs key, result: what n samples are worth, as of graphs, but that a string may be no molecule at all."""
+    from .. import metrics  # needs RDKit
 
-    generator = torch.Generator().manual_seed(0)
+    generator, alphabet = torch.Generator().manual_seed(0), job.data.alphabet
     batches = (model.sample(100, generator=generator) for _ in range(math.ceil(n / 100)))
-    strings = [smiles for batch in batches for smiles in data.alphabet.decode(batch)]
-    valid = [smiles for smiles in map(molecules.canonical, strings) if smiles]
-    known = set(map(molecules.canonical, data.alphabet.decode(data.train)))
-    novel = [smiles for smiles in valid if smiles not in known]
-    return {
-        "n": len(strings),
-        "valid": records.share(len(valid), len(strings)),
-        "unique": records.share(len(set(valid)), len(valid)),
-        "novel": records.share(len(novel), len(valid)),
-        "examples": strings[:10],
-    }
+    strings = [smiles for batch in batches for smiles in alphabet.decode(batch)]
+    known = tuple(alphabet.decode(job.data.train))
+    found = metrics.moses(strings, train=known, test=(), device=None)
+    shares = {key: found[key] for key in found if key in ("n", "valid", "novel") or key.startswith("unique")}
+    yield "samples", {**shares, "examples": strings[:10]}
+    if job.dataset:
+        yield from _apart(job, strings, known)
 
 
 def graphaf_recipe(
@@ -106,7 +106,7 @@ def graphaf_recipe(
         job, functools.partial(GraphAF, **network),
         portions(data.train.atoms, data.train.bonds, rows=rows, batch_size=32),
         {**network, "rows_per_epoch": rows}, schedule(epochs, lr, 32),
-        functools.partial(_judged, data=data, samples=samples), seeds=seeds, loss=_objective,
+        functools.partial(_judged, job=job, samples=samples), seeds=seeds, loss=_objective,
         protocol={
             "test molecules": len(data.test), "stereo": "dropped",
             "alphabet": f"{data.A} atom types" + ", charges dropped" * neutral,
@@ -127,9 +127,11 @@ def _neutral(data: datasets.Molecules) -> datasets.Molecules:
     return datasets.Molecules(*parts, A=max(ATOMS.index(kind.rstrip("+-")) for kind in ATOMS[: data.A + 1]))
 
 
-def _judged(model: GraphAF, data: datasets.Molecules, samples: int) -> Iterator[tuple[str, object]]:
+def _judged(model: GraphAF, job: Job, samples: int) -> Iterator[tuple[str, object]]:
     """Pairs key, result: nats of validation and test molecules, then samples under four conditions."""
     from .. import metrics, molecules  # need RDKit
+
+    data = job.data
 
     def at(T):
         return functools.partial(_exact, temperature=T)
@@ -143,7 +145,7 @@ def _judged(model: GraphAF, data: datasets.Molecules, samples: int) -> Iterator[
         bound = functools.partial(_dequantized, generator=torch.Generator().manual_seed(0))
         yield "test_bound", records.score(_nats(model, data.test, bound))
     yield "temperatures", {str(T): round(value, 4) for T, value in by_temperature.items()}
-    known = molecules.to_smiles(data.train)
+    known = _training_molecules(job)
     sizes = data.test.sizes.double()
     buckets = [int(sizes.quantile(q)) for q in (0.1, 0.5, 0.9)]
     yield "data_size", {"mean": round(sizes.mean().item(), 3)}
@@ -155,26 +157,55 @@ def _judged(model: GraphAF, data: datasets.Molecules, samples: int) -> Iterator[
         found = metrics.quality(graph, known=known, buckets=buckets)
         yield label, {"temperature": T, "check": check, **found, "examples": molecules.to_smiles(graph[:10])}
         if label == "samples":
-            yield from _shapes(graph, data.test)
+            yield "sizes", {name: _sizes(part) for name, part in (("samples", graph), ("data", data.test))}
+            yield from _apart(job, molecules.to_smiles(graph), known)
 
 
-def _shapes(graph: Graph, test: Graph) -> Iterator[tuple[str, object]]:
-    """Pairs key, result: how samples and test molecules of as many places differ beyond the shares that are valid."""
+def _sizes(graph: Graph) -> list[float]:
+    return [round(k / len(graph), 5) for k in torch.bincount(graph.sizes, minlength=graph.atoms.shape[1] + 1).tolist()]
+
+
+def _training_molecules(job: Job) -> tuple[str, ...]:
+    """What is not novel: of a set by name all its training molecules, also those that no training saw."""
+    from .. import molecules  # needs RDKit
+
+    if job.dataset:
+        return tuple(datasets.load_strings(job.dataset, "train"))
+    return tuple(molecules.to_smiles(job.data.train))
+
+
+def _apart(job: Job, smiles: list[str | None], known: tuple[str, ...]) -> Iterator[tuple[str, object]]:
+    """Pairs key, result: how far samples are from the test molecules, and as many training molecules, the floor.
+
+    The test molecules are as their file spells them, with stereochemistry: the protocol of the literature.
+    """
     from .. import metrics, molecules  # need RDKit
 
-    yield (
-        "sizes",
-        {
-            name: (torch.bincount(part.sizes, minlength=part.atoms.shape[1] + 1) / len(part)).round(decimals=5).tolist()
-            for name, part in (("samples", graph), ("data", test))
-        },
-    )
-    valid, real = [text for text in molecules.to_smiles(graph) if text], molecules.to_smiles(test)
-    if len(valid) > 1:
-        yield "properties", metrics.property_distances(valid, real)
-        yield "scaf", round(metrics.scaf(valid, real), 4)
-        if importlib.util.find_spec("fcd_torch"):  # an optional package
-            yield "fcd", round(metrics.fcd(valid, real), 3)
+    valid = [text for text in map(molecules.canonical, filter(None, smiles)) if text]
+    if len(valid) < 2:
+        return
+    if job.dataset:
+        test = tuple(datasets.load_strings(job.dataset, "test"))
+    else:
+        test = tuple(molecules.to_smiles(job.data.test))
+    yield "properties", metrics.property_distances(valid, test)
+    yield "distribution", _distances(tuple(valid), test, job.dataset)
+    real = tuple(molecules.canonical(text, stereo=False) for text in known[: len(smiles)])
+    yield "floor", _distances(real, test, job.dataset)
+    yield "strings", [text or "" for text in smiles]
+
+
+@functools.lru_cache(maxsize=2)  # the floor is that of all seeds
+def _distances(smiles: tuple[str, ...], test: tuple[str, ...], dataset: str | None) -> dict[str, float]:
+    """The metrics of MOSES that compare with test molecules, and NSPDK; FCD where its package is installed."""
+    from .. import metrics  # needs RDKit
+
+    scaffolds = datasets.load_strings("moses", "test_scaffolds") if dataset == "moses" else ()
+    device = str(train.device()) if importlib.util.find_spec("fcd_torch") else None
+    found = metrics.moses(smiles, train=(), test=test, scaffolds=scaffolds, device=device)
+    found = {key: value for key, value in found.items() if isinstance(value, float) or key == "Filters"}
+    found["NSPDK"] = metrics.nspdk(smiles, test[:10_000])
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
 
 
 def _exact(model: GraphAF, atoms: Tensor, bonds: Tensor, temperature: float = 1.0) -> Tensor:

@@ -136,8 +136,9 @@ def single(
 ) -> tuple[nn.Module, dict]:  # fmt: skip
     """Train a model once for each seed -> (the first, its record, with what the others found under "runs").
 
-    ``make()`` gives the model, ``results(model)`` pairs key, result for the record. It is validated by its mean
-    negative log-likelihood on 1,000 rows unless ``validate`` is given. ``protocol`` is this recipe's part of it.
+    ``make()`` gives the model, ``results(model)`` pairs key, result for the record; "strings" go to a file
+    NAME_SEED.smi in the folder, a line each, an empty one for what is no molecule. It is validated by its mean negative
+    log-likelihood on 1,000 rows unless ``validate`` is given. ``protocol`` is this recipe's part of it.
 
     >>> from hybridlib import recipes
     >>> recipes.RECIPES["static_vae"].kind.__name__  # one of those that call it
@@ -152,7 +153,10 @@ def single(
         how = dict(loss=loss, validate=validate, seed=seed, label=f"_{seed}")
         run = trained(job, models[-1], batches, settings, training, **how)
         clock = records.clock()
-        runs.append((run, dict(results(models[-1])), clock()))
+        scores = dict(results(models[-1]))
+        if strings := scores.pop("strings", ()):
+            (Path(job.folder) / f"{job.name}_{seed}.smi").write_text("\n".join(strings) + "\n")
+        runs.append((run, scores, clock()))
     (run, scores, evaluation), *_ = runs
     record = record_of(job, settings, models[:1], scores, [run], evaluation, {**protocol, "seeds": seeds})
     record |= {"best_epoch": run["best_epoch"], "curve": run["curve"]}
@@ -163,7 +167,7 @@ def single(
 
 def _headline(run: dict, scores: dict, evaluation: dict) -> dict:
     """Of one run what tables compare: scores and shares, no curves, histograms or examples."""
-    heavy = "by_size", "examples", "sizes", "properties", "temperatures"
+    heavy = "by_size", "examples", "sizes", "properties", "temperatures", "floor"
     found = {key: part for key, part in scores.items() if key not in heavy}
     for key, part in found.items():
         if isinstance(part, dict):

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from hybridlib import autoregressive, made
-from hybridlib.page import source
+from hybridlib.argmax import ArgmaxNormal
+from hybridlib.page import comparison, source
 from hybridlib.page.source import listing, repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +30,17 @@ def test_shows_the_live_source_with_its_lines(thing):
     if lines:
         first, last = map(int, lines.split("-L"))
         text = (ROOT / place).read_text("utf-8").splitlines()[first - 1 : last]
-        assert [line.strip() for line in text] == [line.strip() for line in code.splitlines()]
+        text = [line.removesuffix("  # fmt: skip").strip() for line in text]
+        assert text == [line.strip() for line in code.splitlines()]
     else:
         assert inspect.ismodule(thing)
+
+
+def test_words_to_the_linter_stay_out():
+    shown, _ = listing(comparison.row)
+    assert "# fmt: skip" in inspect.getsource(comparison.row) and "fmt:" not in shown
+    shown, _ = listing(ArgmaxNormal.sample)
+    assert shown.splitlines()[0].endswith("-> Tensor:")
 
 
 def test_docstrings_can_be_left_out():

@@ -27,7 +27,11 @@ def test_graphs_run_learn_and_are_judged(name, few_molecules, tmp_path):
     for shares in record["sizes"].values():
         assert sum(shares) == pytest.approx(1, abs=1e-3)
     assert record["sizes"]["data"][:5] == pytest.approx([0, 0, 0, 5 / 6, 1 / 6], abs=1e-4)
-    assert 0 <= record["scaf"] <= 1 and record["fcd"] > 0
+    distances = {"FCD/Test", "SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv", "IntDiv2", "Filters", "NSPDK"}
+    assert set(record["distribution"]) == set(record["floor"]) == distances
+    assert record["distribution"]["FCD/Test"] > 0 and record["floor"]["SNN/Test"] == 1, "six molecules, in each part"
+    lines = (tmp_path / f"{name}_0.smi").read_text().splitlines()
+    assert len(lines) == 100 and sum(map(bool, lines)) == round(100 * record["samples"]["valid"]["value"])
     # what a recipe leaves is a checkpoint
     (path,) = tmp_path.glob("*.safetensors")
     assert checkpoints.meta(path)["settings"]["A"] == 4

@@ -17,8 +17,9 @@ function fieldset({ question, options }, answered) {
       button.setAttribute("aria-pressed", "true");
       mark.textContent = option.correct ? "✓" : "✕";
       button.after(why);
+      const said = option.correct && /^(Right|Yes)\b/.test(option.why); // by the explanation itself
       why.replaceChildren(
-        h("strong", { class: verdict }, option.correct ? "Right. " : "Not this one. "),
+        h("strong", { class: verdict }, said ? "" : option.correct ? "Right. " : "Not this one. "),
         h("span", { html: option.why }),
       );
       answered(option.correct);

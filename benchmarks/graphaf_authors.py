@@ -1,0 +1,102 @@
+"""What GraphAF's released code does in a CPU second: a training step, the likelihood, a sample.
+
+    git clone https://github.com/XuanLin/GraphAF authors     # a copy of it; commit 54bfc54
+    python benchmarks/graphaf_authors.py --code authors      # ten minutes, 6 GB of memory; writes graphaf_authors.json
+
+Its code is run as it is, with three changes from outside: whatever asks for a GPU stays on the CPU, masks of bytes are
+masks of truth values, as today's PyTorch wants them, and a chunk of weights for its molecular scores is not needed.
+Settings are those of its own train_parallel.sh: 12 flow layers, width 128, batch normalization, noise of width 0.9, 32
+molecules of at most 38 atoms. The molecules are the same as in graphaf_speed.py, without their charges. Its sampler
+draws from the network after these few steps: rates are in atoms, because the molecules of such a network are small.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from _measure import head, seconds, table, write
+
+from hybridlib import checkpoints, noise
+from hybridlib.graphs import ATOMS
+
+N, BATCH = 38, 32
+ELEMENTS = ("C", "N", "O", "F", "P", "S", "Cl", "Br", "I")  # in the order of the authors
+SETTINGS = {
+    "num_flow_layer": 12, "nhid": 128, "nout": 128, "gcn_layer": 3, "is_bn": True, "divide_loss": True,
+    "st_type": "exp", "deq_coeff": 0.9, "deq_type": "random", "learn_prior": False, "dropout": 0.0,
+    "is_bn_before": False, "scale_weight_norm": False, "sigmoid_shift": 2.0, "edge_unroll": 12, "cuda": False,
+}  # fmt: skip
+
+
+def on_the_cpu():
+    """Let code that was written for a GPU and for PyTorch 1.2 run here."""
+    for kind in (torch.Tensor, torch.nn.Module):
+        kind.cuda = lambda self, *_, **__: self
+    torch.Tensor.byte = torch.Tensor.bool
+    sys.modules["sascorer"] = SimpleNamespace(calculateScore=None)  # unpickles its weights when it is imported
+
+
+def features(graph):
+    """Our molecules as the authors' tensors: atoms (B, N, 9), bonds (B, 4, N, N) with "none" last."""
+    kinds = torch.tensor([ELEMENTS.index(kind.rstrip("+-")) if kind else 9 for kind in ATOMS])
+    room = N - graph.atoms.shape[1]
+    atoms = torch.nn.functional.pad(graph.atoms.long(), (0, room))
+    bonds = torch.nn.functional.pad(graph.bonds.long(), (0, room, 0, room))
+    nodes = torch.nn.functional.one_hot(kinds[atoms], 10)[..., :9]
+    edges = torch.nn.functional.one_hot((bonds - 1) % 4, 4).permute(0, 3, 1, 2)
+    return nodes.float(), edges.float()
+
+
+def main():
+    """Time the three, print them, write the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--code", type=Path, default=None, help="folder of the authors' code")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("graphaf_authors.json"))
+    arguments = parser.parse_args()
+    if arguments.code is None:
+        print("not measured: the authors' code is not here; clone it and name its folder with --code (see --help)")
+        return
+    torch.set_num_threads(1)
+    on_the_cpu()
+    sys.path.insert(0, str(arguments.code.resolve()))
+    from model import GraphFlowModel  # the authors'
+
+    drawn = checkpoints.pretrained("zinc_exact").sample(64, generator=torch.Generator().manual_seed(0))
+    nodes, edges = features(drawn[drawn.sizes > 0][:BATCH])
+    with noise.seeded(0):
+        model = GraphFlowModel(N, 9, 4, SETTINGS["edge_unroll"], SimpleNamespace(**SETTINGS))
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+
+    def loss():
+        z, log_det, _ = model(nodes, edges)
+        return model.log_prob(z, log_det)
+
+    def step():
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    found = {"training": [BATCH / seconds(step) for _ in range(arguments.rounds)]}
+    model.eval()
+    with torch.no_grad():
+        found["log_prob"] = [BATCH / seconds(loss) for _ in range(arguments.rounds)]
+    start, atoms = time.process_time(), 0
+    for _ in range(arguments.samples):
+        atoms += model.generate(0.7, mute=True, max_atoms=N)[2]
+    took = time.process_time() - start
+    rates = {name: round(statistics.median(rounds), 2) for name, rounds in found.items()}
+    rates |= {"sampling": round(arguments.samples / took, 2), "atoms": round(atoms / took, 1)}
+    table(rates, [rates.values()])
+    settings = {**SETTINGS, "batch": BATCH, "N": N, "rounds": arguments.rounds, "samples": arguments.samples}
+    about = head("graphaf_authors", code="PATH", rounds=arguments.rounds, samples=arguments.samples)
+    write({**about, "settings": settings, **rates, "atoms_per_molecule": atoms / arguments.samples}, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
