@@ -243,6 +243,14 @@ def test_the_readme_says_what_the_records_say():
     assert f"it is {', '.join(some)} and {last} times as fast" in text
 
 
+def test_averaged_logits_flatter_and_the_readme_says_so():
+    found = records.published("averaged_logits")
+    alone, claimed, mixture = (found[key]["nll"] for key in ("one_order_test", "claimed_test", "test"))
+    assert claimed < 80 < alone < mixture < min(found["each_order_test"]) and found["log_sum"]["at_least"] > 9
+    told = f"one order needs {alone:.2f} nats, the averaged logits claim {claimed:.2f}, the mixture needs {mixture:.2f}"
+    assert told in " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+
+
 def test_variational_noise_pays_on_grey_levels():
     uniform, variational = (records.published(f"mnist_{kind}") for kind in ("uniform", "variational"))
     assert variational["test"]["bits_per_dim"] < uniform["test"]["bits_per_dim"] < 1.5
