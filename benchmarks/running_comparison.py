@@ -105,7 +105,16 @@ def main():
         "data": {"name": "mnist5k", "about": datasets.about("mnist5k"), "binarize": "threshold"},
         "seed": arguments.seed,
     }
-    write({**head("running_comparison", seed=arguments.seed), **about, "bound": BOUND, "rows": rows}, arguments.output)
+    write(
+        {
+            **head("running_comparison", seed=arguments.seed),
+            "data": about,
+            "seed": arguments.seed,
+            "bound": BOUND,
+            "rows": rows,
+        },
+        arguments.output,
+    )
 
 
 if __name__ == "__main__":
