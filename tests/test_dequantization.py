@@ -7,10 +7,19 @@ import torch
 from shaken import rng, shaken
 
 from hybridlib import audit
-from hybridlib.dequantization import Dequantized, UniformDequantizer, VariationalDequantizer, bits_per_dim
+from hybridlib.argmax import argmax_elbo
+from hybridlib.dequantization import (
+    Dequantized,
+    DequantizedLevels,
+    FlooredLogistics,
+    Levels,
+    UniformDequantizer,
+    VariationalDequantizer,
+    bits_per_dim,
+)
 from hybridlib.flows import Flow, Logit, iaf, maf, realnvp
 from hybridlib.made import MADE
-from hybridlib.outputs import LogisticMixture
+from hybridlib.outputs import Logistic, LogisticMixture
 
 
 class UnitUniform(torch.nn.Module):
@@ -234,3 +243,72 @@ def test_eight_bits_and_no_rows():
 def test_a_density_without_parameters_will_do():
     x = torch.tensor([[0], [1]])
     assert Dequantized(Flow(1, [Logit()]), 2).elbo(x, generator=rng()).isfinite().all()
+
+
+def floored(levels, *, box, K=3, n=6):
+    """Mixtures of logistics of many shapes, in double precision."""
+    draws = torch.randn(3, n, K, generator=rng(), dtype=torch.double)
+    weight = torch.randn(n, K + box, generator=rng(1), dtype=torch.double).log_softmax(-1)
+    parts = Logistic(levels * torch.sigmoid(draws[0]), (2 * draws[1]).exp())
+    return FlooredLogistics(weight, parts, levels)
+
+
+@pytest.mark.parametrize("box", [False, True])
+@pytest.mark.parametrize("levels", [2, 5, 256])
+def test_floored_logistics_sum_to_one_and_agree_with_their_density(box, levels):
+    p = floored(levels, box=box)
+    torch.testing.assert_close(p.logits.exp().sum(-1), torch.ones(6).double())
+    u = (torch.arange(100_000, dtype=torch.double)[:, None] + 0.5) / 100_000
+    middle = torch.full((6,), levels // 2).double()
+    for x in [middle] if levels > 2 else []:  # the ends hold the tails as well
+        mass = p.log_density(x + u).exp().mean(0)
+        torch.testing.assert_close(p.log_prob(x).exp(), mass, atol=1e-6, rtol=1e-4)
+    for w in (1.0, 0.3):
+        bound = torch.stack([p.elbo(middle, w=w, generator=rng(k)) for k in range(400)]).mean(0)
+        assert (bound <= p.log_prob(middle) + 0.05).all()
+
+
+def test_floored_logistics_count_as_they_are_drawn():
+    p = floored(5, box=True)
+    torch.manual_seed(0)
+    counted = torch.nn.functional.one_hot(p.sample((40_000,)), 5).double().mean(0)
+    torch.testing.assert_close(counted, p.logits.exp(), atol=0.012, rtol=0)
+
+
+def test_what_is_rare_keeps_finite_probabilities_and_gradients():
+    loc = torch.tensor([[0.5]], requires_grad=True)
+    p = FlooredLogistics(torch.zeros(1, 1), Logistic(loc, torch.tensor([[1e-3]])), 256)
+    log_p = p.log_prob(torch.tensor([200.0]))
+    log_p.sum().backward()
+    assert log_p.item() == pytest.approx(-199_500, rel=1e-3) and torch.isfinite(loc.grad).all()
+
+
+@pytest.mark.parametrize("box", [False, True])
+def test_a_model_of_levels_is_one_discrete_model_with_many_bounds(box):
+    made = shaken(MADE(3, (8,), output=Levels(4, 2, box=box)), scale=0.5)
+    x = audit.states(3, levels=4)
+    exact = made.log_prob(x)
+    assert exact.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    for w in (1.0, 0.5):
+        model = DequantizedLevels(made, 4, UniformDequantizer(w))
+        torch.testing.assert_close(
+            model.elbo(x, generator=rng()), argmax_elbo(made, x, w=w, generator=rng()), atol=1e-4, rtol=1e-4
+        )
+        tight = torch.stack([model.elbo(x, generator=rng(k)).exp() for k in range(600)]).mean(0)
+        assert (tight <= exact.exp() * 1.5 + 3e-3).all()
+    places = torch.tensor([16, 4, 1])
+    drawn = (model.sample(20_000, generator=rng()).long() * places).sum(-1)
+    counted = (torch.bincount(drawn, minlength=64) / 20_000)[(x.long() * places).sum(-1)]
+    torch.testing.assert_close(counted, exact.exp().to(counted), atol=0.016, rtol=0)
+
+
+def test_the_network_of_levels_sees_no_noise():
+    made = shaken(MADE(3, (8,), output=Levels(4, 2)), scale=0.5)
+    model = DequantizedLevels(made, 4)
+    x = audit.states(3, levels=4)
+    u = torch.rand(x.shape, generator=rng())
+    same = torch.cat([u[:, :2] / 2, u[:, 2:]], 1)  # other noise on the first two: they change, the last does not
+    each = [made(torch.floor(x + noise)).log_density(x + noise)[:, 2] for noise in (u, same)]
+    torch.testing.assert_close(*each)
+    with pytest.raises(ValueError, match="4 levels"):
+        model.log_prob(x + 0.5)

@@ -20,6 +20,7 @@ from .. import datasets
 from .molecules import graph_readings, graphaf_recipe, round_trips, small_universe, string_recipe
 from .training import RUNS, Job
 from .vectors import (
+    averaged_logits,
     dequantized_recipe,
     mixture_recipe,
     transformer_recipe,
@@ -87,6 +88,9 @@ RECIPES = {
         mixture_recipe, "plants", 5, "Plants: a mixture of MADEs in four random orders",
         {"lr": 2e-3, "epochs": 60, "members": 4},
     ),
+    "averaged_logits": Recipe(
+        averaged_logits, "static_mnist", 10, "binarized MNIST: averaged logits of ten orders, and their mixture"
+    ),
     "static_vae": Recipe(vae_recipe, "static_mnist", 36, "binarized MNIST: a convolutional VAE"),
     "static_transformer": Recipe(
         transformer_recipe, "static_mnist", 26, "binarized MNIST, seven pixels a symbol: a Transformer"
@@ -99,15 +103,6 @@ RECIPES = {
     "mnist_variational": Recipe(
         partial(dequantized_recipe, variational_noise), "mnist", 12,
         "MNIST's 256 grey levels: a flow makes the noise, given the picture",
-    ),
-    "mnist_box": Recipe(
-        partial(dequantized_recipe, uniform_noise), "mnist", 10,
-        "MNIST's 256 grey levels: uniform noise, and a density with a box for level 0", {"box": True},
-    ),
-    "mnist_large": Recipe(
-        partial(dequantized_recipe, uniform_noise), "mnist", 60,
-        "MNIST's 256 grey levels: the density with a box, larger and trained four times as long",
-        {"box": True, "channels": 48, "lr": 2e-3, "epochs": 32, "rows": 15_000},
     ),
     "zinc_exact": Recipe(
         graphaf_recipe, "zinc_smiles", 60, "GraphAF on ZINC250k: the exact probability of Gaussians and argmax", ZINC
