@@ -103,30 +103,31 @@ def quality(graph: Graph, *, known: Iterable[str] = (), buckets: Sequence[int] =
 
 def _shares(smiles: list[str | None], known: Iterable[str], taker: str) -> dict:
     """Of canonical strings, None for what is no molecule -> n, valid, unique, novel as in `quality`."""
-    good, known = [text for text in smiles if text is not None], listed(known, taker)
+    good, known = [text for text in smiles if text is not None], _known(tuple(listed(known, taker)))
     result = {"n": len(smiles), "valid": share(len(good), len(smiles))}
-    for row, text in enumerate(known):
-        try:
-            known[row] = _known(text)
-        except ValueError as error:
-            raise ValueError(f"row {row} of known: {error}") from None
     if good:
         # without intervals: copies among more molecules are more, and resampling would make copies of its own
         for name, k in {"unique": len(good), **UNIQUE_AT}.items():
             if len(good) >= k:
                 result[name] = {"value": len(set(good[:k])) / k}
-        if known:
-            new = {_known(text) for text in good}
-            result["novel"] = share(len(new - set(known)), len(new))
+        if known:  # written without stereochemistry and labels
+            new = {canonical(text, stereo=False) if set(text) & set("@/\\:") else text for text in good}
+            result["novel"] = share(len(new - known), len(new))
     return result
 
 
-@functools.lru_cache(maxsize=300_000)  # samples of several models are compared with the same molecules
-def _known(smiles: str) -> str:
-    text = canonical(smiles, stereo=False)
-    if text is None:
-        raise ValueError(f"{quoted(smiles)} is no molecule: RDKit cannot read it")
-    return text
+@functools.lru_cache(maxsize=4)  # several models are compared with the same molecules, here and below
+def _known(smiles: tuple[str, ...]) -> frozenset[str]:
+    """Canonical strings without stereochemistry; ValueError names the row of what is no molecule."""
+    found = set()
+    for row, text in enumerate(smiles):
+        try:
+            found.add(canonical(text, stereo=False))
+        except ValueError as error:
+            raise ValueError(f"row {row} of known: {error}") from None
+        if None in found:
+            raise ValueError(f"row {row} of known: {quoted(text)} is no molecule: RDKit cannot read it")
+    return frozenset(found)
 
 
 def _molecules(smiles: Iterable[str], taker: str) -> list[Chem.Mol]:
@@ -186,7 +187,7 @@ def _similarities(smiles: tuple[str, ...], reference: tuple[str, ...], *, at_onc
         yield both / (part.sum(1, keepdim=True) + sizes - both)
 
 
-@functools.lru_cache(maxsize=4)  # several models are compared with the same molecules, here and below
+@functools.lru_cache(maxsize=4)
 def _fingerprints(smiles: tuple[str, ...]) -> Tensor:
     """(n, 1024) bits, uint8."""
     made = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)

@@ -41,7 +41,7 @@ def published(name: str) -> dict:
     return json.loads(known[name].read_text())
 
 
-def table(found: Mapping[str, dict], columns: Mapping[str, str]) -> list[dict]:
+def rows(found: Mapping[str, dict], columns: Mapping[str, str]) -> list[dict]:
     """Rows for `viz.table` from records, one for each name -> [{"": name, title: value, ...}, ...].
 
     ``columns``: title -> what it shows, a key of the records' protocol, such as "w", or the path of a result, such as
@@ -50,10 +50,12 @@ def table(found: Mapping[str, dict], columns: Mapping[str, str]) -> list[dict]:
 
     ValueError if the protocols differ in a key that no column shows: such numbers cannot be compared.
 
-    >>> columns = {"NLL (nats)": "test.nll", "±": "test.se", "data": "data"}
-    >>> [row["data"] for row in table({name: published(name) for name in ("nltcs", "plants")}, columns)]
+    >>> one, other = ({"protocol": {"w": w}, "test": {"nll": 2.0}} for w in (0.9, 0.5))
+    >>> rows({"one": one, "other": other}, {"NLL (nats)": "test.nll", "width of the noise": "w"})[0]
+    {'': 'one', 'NLL (nats)': 2.0, 'width of the noise': 0.9}
+    >>> rows({"one": one, "other": other}, {"NLL (nats)": "test.nll"})
     Traceback (most recent call last):
-    ValueError: these records differ in 'rows trained on': ...
+    ValueError: these records differ in 'w': ...
     """
     protocols = {name: record["protocol"] for name, record in found.items()}
     for key in dict.fromkeys(key for protocol in protocols.values() for key in protocol):

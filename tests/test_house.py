@@ -61,7 +61,7 @@ ARROWS = {
     "records": set(),
     "extras": set(),
     "recipes": {"datasets", "recipes.molecules", "recipes.training", "recipes.vectors"},
-    "recipes.training": {"checkpoints", "datasets", "described", "records", "train"},
+    "recipes.training": {"checkpoints", "datasets", "described", "noise", "records", "train"},
     "recipes.vectors": {
         "datasets",
         "dequantization",

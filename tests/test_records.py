@@ -94,21 +94,32 @@ def two(**changes):
 
 
 def test_a_table_of_records_shows_where_their_protocols_differ():
-    assert records.table(two(), {"NLL": "test.nll"}) == [{"": "one", "NLL": 2.0}, {"": "other", "NLL": 3.0}]
+    assert records.rows(two(), {"NLL": "test.nll"}) == [{"": "one", "NLL": 2.0}, {"": "other", "NLL": 3.0}]
     for changes in ({"w": 0.5}, {"reading": "flow"}):  # another value, and a key that one of them lacks
         (key,) = changes
         with pytest.raises(ValueError, match=f"differ in '{key}'"):
-            records.table(two(**changes), {"NLL": "test.nll"})
-        rows = records.table(two(**changes), {"NLL": "test.nll", key: key})
+            records.rows(two(**changes), {"NLL": "test.nll"})
+        rows = records.rows(two(**changes), {"NLL": "test.nll", key: key})
         assert [row[key] for row in rows] == [two()["one"]["protocol"].get(key), changes[key]]
 
 
 def test_a_table_shows_the_mean_over_seeds_and_their_spread():
     some = two()
     some["one"]["runs"] = [{"test": {"nll": value}} for value in (1.0, 2.0, 6.0)]
-    rows = records.table(some, {"NLL": "test.nll", "seeds": "+-test.nll", "FCD": "fcd"})
+    rows = records.rows(some, {"NLL": "test.nll", "seeds": "+-test.nll", "FCD": "fcd"})
     assert rows[0] == {"": "one", "NLL": 3.0, "seeds": pytest.approx(7**0.5), "FCD": None}
     assert rows[1] == {"": "other", "NLL": 3.0, "seeds": None, "FCD": None}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_chapters_make_tables_of_records_with_their_protocol(path):
+    """A cell that reads a recipe's record and prints a table has its rows from `records.rows`, which may refuse."""
+    sets = {name.partition("_")[0] for name in GRAPHS} | {*GOALS, "mnist_uniform", "mnist_variational"}
+    for cell in json.loads(path.read_text())["cells"]:
+        source = "".join(cell["source"]) if cell["cell_type"] == "code" else ""
+        source = source.replace('published("round_trips")', "")  # which names the same sets, and has no protocol
+        if "published(" in source and "viz.table(" in source and any(f'"{name}' in source for name in sets):
+            assert "records.rows(" in source, cell["id"]
 
 
 def test_every_record_of_a_recipe_with_data_carries_its_protocol():
@@ -230,6 +241,14 @@ def test_the_readme_says_what_the_records_say():
     assert f"{100 * novel['value']:.1f} % of them are not among" in text
     *some, last = (f"{row['ratio']['median']:.1f}" for row in records.published("transformer_speed")["sampling"])
     assert f"it is {', '.join(some)} and {last} times as fast" in text
+
+
+def test_averaged_logits_flatter_and_the_readme_says_so():
+    found = records.published("averaged_logits")
+    alone, claimed, mixture = (found[key]["nll"] for key in ("one_order_test", "claimed_test", "test"))
+    assert claimed < 80 < alone < mixture < min(found["each_order_test"]) and found["log_sum"]["at_least"] > 9
+    told = f"one order needs {alone:.2f} nats, the averaged logits claim {claimed:.2f}, the mixture needs {mixture:.2f}"
+    assert told in " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
 
 
 def test_variational_noise_pays_on_grey_levels():

@@ -20,6 +20,7 @@ from .. import datasets
 from .molecules import graph_readings, graphaf_recipe, round_trips, small_universe, string_recipe
 from .training import RUNS, Job
 from .vectors import (
+    averaged_logits,
     dequantized_recipe,
     mixture_recipe,
     transformer_recipe,
@@ -86,6 +87,9 @@ RECIPES = {
     "plants": Recipe(
         mixture_recipe, "plants", 5, "Plants: a mixture of MADEs in four random orders",
         {"lr": 2e-3, "epochs": 60, "members": 4},
+    ),
+    "averaged_logits": Recipe(
+        averaged_logits, "static_mnist", 10, "binarized MNIST: averaged logits of ten orders, and their mixture"
     ),
     "static_vae": Recipe(vae_recipe, "static_mnist", 36, "binarized MNIST: a convolutional VAE"),
     "static_transformer": Recipe(

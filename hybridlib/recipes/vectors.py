@@ -116,6 +116,63 @@ def _mixed(models: list[MADE], data: Data | None) -> tuple[Mixture, float]:
     return mixed(sharpness), sharpness
 
 
+def averaged_logits(
+    job: Job, *, hidden: tuple[int, ...] = (500,), masks: int = 10, epochs: int = 50, lr: float = 2e-3,
+    samples: int = 20_000,
+) -> tuple[MADE, dict]:  # fmt: skip
+    """What an average of logits over random orders claims, beside the mixture of the same orders and one order alone.
+
+    Two networks: one of a single order, and one that serves ``masks`` orders, each with its own deal of degrees, as in
+    Karpathy's pytorch-made. The sum over all states of f, what the averaged logits claim, is the mean of f(x) / p(x)
+    over pictures x of the mixture p. ``samples`` of these estimate it without bias, so that the sum is below a
+    twentieth of the estimate with probability at most 1/20 (Markov's inequality).
+
+    >>> from hybridlib.recipes import RECIPES
+    >>> RECIPES["averaged_logits"].options()["masks"]
+    10
+    """
+    data, how = job.data, schedule(epochs, lr, 100)
+    network = {"hidden": hidden, "direct": False, "connectivity": True}
+    settings, models, runs = {**network, "masks": masks, **how}, [], []
+    for m, orders in enumerate((shuffles(data, 1), shuffles(data, masks))):
+        with seeded(m):
+            models.append(MADE(data.train.shape[1], orders=orders, **network))
+        run = training.trained(
+            job, models[m], data.train, settings, how, loss=nll_of_an_order,
+            validate=functools.partial(held_out, x=data.valid[:1000]), seed=m, label=f"-{len(orders)}",
+        )  # fmt: skip
+        runs.append(run)
+    clock = records.clock()
+    alone, many = models
+    scores = {}
+    for part in ("valid", "test"):
+        x = getattr(data, part)
+        each = [train.evaluate(many, x, functools.partial(_under, order=m)).mean().item() for m in range(masks)]
+        scores[f"one_order_{part}"] = _score(alone, x)
+        scores[f"each_order_{part}"] = [round(-nats, 4) for nats in each]
+        scores[f"claimed_{part}"] = records.score(train.evaluate(many, x, log_of_averaged_logits), x.shape[1])
+        scores[part] = _score(many, x)
+    drawn = many.sample(samples, generator=torch.Generator().manual_seed(0))
+    excess = train.evaluate(many, drawn, log_of_averaged_logits) - train.evaluate(many, drawn)
+    estimate = excess.double().logsumexp(0).item() - math.log(samples)
+    least = round(estimate - math.log(20), 4)
+    scores["log_sum"] = {"nats": round(estimate, 4), "at_least": least, "confidence": 0.95, "samples": samples}
+    protocol = {**ONE_ORDER, "orders": f"1 and {masks} random orders", "networks": 2, "seeds": 1}
+    return many, {**training.record_of(job, settings, models, scores, runs, clock(), protocol), "members": runs}
+
+
+def log_of_averaged_logits(model: MADE, x: Tensor) -> Tensor:
+    """What pytorch-made reports: the logits averaged over all orders, taken for conditionals. No distribution.
+
+    (B, D) -> (B,).
+
+    >>> log_of_averaged_logits(MADE(3, orders=[[0, 1, 2], [2, 0, 1]]), torch.ones(5, 3)).shape
+    torch.Size([5])
+    """
+    theta = torch.stack([model.theta(x, order=m) for m in range(len(model.orders))]).mean(0)
+    return model.output.distribution(theta).log_prob(x).sum(-1)
+
+
 def scans(shape: tuple[int, int]) -> list[Tensor]:
     """The eight ways to read a page (height, width) line by line: rows or columns, from each corner. Orders (D,).
 

@@ -47,7 +47,7 @@ def test_seeds_are_trainings_of_their_own(few_molecules, tmp_path):
     assert alone["curve"] == record["curve"] and alone["test"] == record["test"] == record["runs"][0]["test"]
     nats = [run["test"]["nll"] for run in record["runs"]]
     assert [run["seed"] for run in record["runs"]] == record["seeds"] == [0, 1] and nats[0] != nats[1]
-    (row,) = records.table({"GraphAF": record}, {"nats": "test.nll", "±": "+-test.nll"})
+    (row,) = records.rows({"GraphAF": record}, {"nats": "test.nll", "±": "+-test.nll"})
     assert row["nats"] == pytest.approx(sum(nats) / 2) and row["±"] == pytest.approx(abs(nats[0] - nats[1]) / 2**0.5)
 
 

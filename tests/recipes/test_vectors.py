@@ -1,11 +1,12 @@
 """Bit vectors and pictures at toy scale: every recipe learns, and its record says what its model does."""
 
 import json
+import math
 
 import pytest
 import torch
 
-from hybridlib import recipes, train
+from hybridlib import audit, recipes, train
 from hybridlib.made import MADE, start_from_frequencies
 from hybridlib.recipes import vectors
 
@@ -33,6 +34,21 @@ def test_every_mixture_runs_and_learns(name, toy, tmp_path):
         assert len(curve) == 4 and curve[member["best_epoch"] - 1] == min(curve)
     if record["sharpness"] == 1:
         assert json.loads(json.dumps(record))["test"] == record["members"][-1]["mixture_test"]
+
+
+def test_averaged_logits_claim_more_than_there_is(toy, tmp_path):
+    model, record = recipes.run("averaged_logits", toy, hidden=(64,), masks=3, epochs=6, lr=0.02, folder=tmp_path)
+    x = toy.test
+    claimed, mixture = train.evaluate(model, x, vectors.log_of_averaged_logits), train.evaluate(model, x)
+    assert record["claimed_test"]["nll"] == pytest.approx(-claimed.mean().item(), abs=1e-3)
+    assert record["test"]["nll"] == pytest.approx(-mixture.mean().item(), abs=1e-3) and len(record["seeds"]) == 2
+    each = [-model.log_prob(x, order=m).mean().item() for m in range(3)]
+    assert record["each_order_test"] == pytest.approx(each, abs=1e-3) and record["test"]["nll"] < sum(each) / 3
+    assert record["claimed_test"]["nll"] < record["test"]["nll"] - 1, "it flatters itself"
+    # 16 variables: the sum can be had in full
+    total = math.log(audit.total_probability(lambda x: vectors.log_of_averaged_logits(model, x), 16))
+    assert record["log_sum"]["nats"] == pytest.approx(total, abs=0.1) and total > 1
+    assert record["log_sum"]["at_least"] == pytest.approx(record["log_sum"]["nats"] - math.log(20), abs=1e-3)
 
 
 @pytest.mark.parametrize("orders", [None, "one", "several"])
