@@ -29,7 +29,7 @@ def questions(chapter: str) -> list[dict]:
     """The quiz of a chapter as it stands in its file, `quizzes/CHAPTER.yml`.
 
     >>> len(questions("made"))
-    5
+    6
     """
     there = {file.name.removesuffix(".yml"): file for file in (files(__package__) / "quizzes").iterdir()}
     if chapter not in there:
