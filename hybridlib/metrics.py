@@ -241,8 +241,8 @@ def filters(smiles: Iterable[str]) -> dict:
     """Filters of MOSES: the share of molecules that pass all of them, with its 95 % interval (`records.share`).
 
     Passing are molecules of `ALLOWED` elements, without charges, without rings of eight atoms or more, and without the
-    patterns of `MCF` and of PAINS (RDKit's list, in which some patterns were mended since MOSES took its copy).
-    ValueError for no molecules, and for what is none.
+    patterns of `MCF` and of PAINS: RDKit's list, some of whose patterns also find aromatic rings since MOSES took its
+    copy, so that a few of ten thousand more fail. ValueError for no molecules, and for what is none.
 
     >>> filters(["CCO", "C1CO1", "CC[O-]", "C1CCCCCCC1"])["value"]  # an epoxide, a charge, a ring of eight
     0.25

@@ -1,6 +1,7 @@
 """Records are written by one writer, read by name, and say where they are from."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -109,6 +110,16 @@ def test_a_table_shows_the_mean_over_seeds_and_their_spread():
     rows = records.rows(some, {"NLL": "test.nll", "seeds": "+-test.nll", "FCD": "fcd"})
     assert rows[0] == {"": "one", "NLL": 3.0, "seeds": pytest.approx(7**0.5), "FCD": None}
     assert rows[1] == {"": "other", "NLL": 3.0, "seeds": None, "FCD": None}
+
+
+def test_the_running_comparison_ranks_by_pairs():
+    found = {row["model"]: row for row in records.published("running_comparison")["rows"]}
+    base = found["FVSBN"]
+    for name, row in found.items():
+        assert row["gain"] == pytest.approx(base["nll"] - row["nll"], abs=0.02), "the same test pictures"
+        if name not in ("FVSBN", "independent"):  # the same pictures are hard for both
+            assert row["gain_se"] < math.hypot(row["se"], base["se"])
+    assert found["PixelCNN"]["gain"] > found["MADE"]["gain"] + 2 > 2 > found["NADE"]["gain"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.ipynb")), ids=lambda path: path.stem)
