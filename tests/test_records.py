@@ -24,7 +24,7 @@ def test_published_records_are_as_the_writer_writes_them(path, tmp_path):
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_every_record_says_how_to_get_it(path):
     record = records.published(path.stem)
-    command = "python -m hybridlib.recipes NAME|python benchmarks/NAME.py( --[a-z-]+ [0-9]+)+"
+    command = "python -m hybridlib.recipes NAME|python benchmarks/NAME.py( --[a-z-]+ ([0-9]+|PATH))+"
     assert record["name"] == path.stem and re.fullmatch(command.replace("NAME", path.stem), record["command"])
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", record["date"]) and record["versions"]["torch"]
     assert "core" in record["hardware"] or "GPU" in record["hardware"] or "NVIDIA" in record["hardware"]
