@@ -104,6 +104,15 @@ RECIPES = {
         partial(dequantized_recipe, variational_noise), "mnist", 12,
         "MNIST's 256 grey levels: a flow makes the noise, given the picture",
     ),
+    "mnist_box": Recipe(
+        partial(dequantized_recipe, uniform_noise), "mnist", 5,
+        "MNIST's 256 grey levels: uniform noise, and a density with a box for level 0", {"box": True},
+    ),
+    "mnist_large": Recipe(
+        partial(dequantized_recipe, uniform_noise), "mnist", 60,
+        "MNIST's 256 grey levels: the density with a box, larger and trained four times as long",
+        {"box": True, "channels": 48, "lr": 2e-3, "epochs": 32, "rows": 15_000},
+    ),
     "zinc_exact": Recipe(
         graphaf_recipe, "zinc_smiles", 60, "GraphAF on ZINC250k: the exact probability of Gaussians and argmax", ZINC
     ),
