@@ -8,7 +8,13 @@ from torch import nn
 
 from hybridlib.argmax import Argmax, argmax_elbo
 from hybridlib.autoencoder import Autoencoder
-from hybridlib.dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from hybridlib.dequantization import (
+    Dequantized,
+    DequantizedLevels,
+    Levels,
+    UniformDequantizer,
+    VariationalDequantizer,
+)
 from hybridlib.ensembles import Mixture, Pool
 from hybridlib.flows import Flow, Linear, Logit, Spline, iaf, maf, realnvp
 from hybridlib.fvsbn import FVSBN
@@ -148,6 +154,9 @@ SUBJECTS = {name: discrete(name) for name in MODELS} | {
     ),
     "dequantized": Subject(
         lambda: Dequantized(maf(3, 1, (8,)), 4, UniformDequantizer(0.5)), (bits(3, 4),), elbo
+    ),
+    "dequantized levels": Subject(
+        lambda: DequantizedLevels(MADE(3, (8,), output=Levels(4, 2)), 4), (bits(3, 4),)
     ),
     "dequantized variationally": Subject(
         lambda: Dequantized(

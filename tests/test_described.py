@@ -15,7 +15,13 @@ from torch import nn
 from hybridlib import described, flows, outputs
 from hybridlib.argmax import Argmax
 from hybridlib.autoencoder import Autoencoder
-from hybridlib.dequantization import Dequantized, UniformDequantizer, VariationalDequantizer
+from hybridlib.dequantization import (
+    Dequantized,
+    DequantizedLevels,
+    Levels,
+    UniformDequantizer,
+    VariationalDequantizer,
+)
 from hybridlib.described import Described, code_of, describe, differences, fingerprint, rebuild
 from hybridlib.ensembles import Mixture, Pool
 from hybridlib.fvsbn import FVSBN
@@ -48,6 +54,7 @@ MODELS = {
     "realnvp": lambda: flows.realnvp(4, 2, (6,)),
     "fixed maps": lambda: flows.Flow(2, (f for f in [flows.Logit(0.01), flows.Linear([[1.0, 0.3], [0.0, 2.0]])])),
     "dequantized": lambda: Dequantized(flows.maf(4, 1, (4,)), 8, UniformDequantizer(0.5)),
+    "levels": lambda: DequantizedLevels(MADE(2, (4,), output=Levels(8, 2)), 8),
     "variational": lambda: Dequantized(MADE(2, (4,), output=outputs.Normal()), 4, VariationalDequantizer(2, 4)),
     "autoencoder": lambda: Autoencoder(mlp(6, 4, 2), mlp(2, 4, 6)),
     "vae": lambda: VAE(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)), MADE(6, (4,), context=2), 2),

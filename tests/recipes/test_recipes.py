@@ -13,6 +13,12 @@ from hybridlib.graphs import Graph
 from hybridlib.recipes import training
 from hybridlib.recipes.__main__ import OPTIONS, main
 
+# Recipes whose trainings on the public test sets take hours and are still to come: what is on record of them, if
+# anything, is of the earlier split, and says so. A test below says when a record that arrives should leave this list.
+AWAITED = {f"qm9_{kind}" for kind in ("exact", "categorical", "masked", "flow", "flow_narrow")} | {
+    f"zinc_{kind}" for kind in ("exact", "categorical", "masked", "flow", "flow_narrow", "neutral", "smiles")
+} | {"moses_exact", "mnist_large"}  # fmt: skip
+
 
 class Enough(Exception):
     pass
@@ -31,7 +37,19 @@ def data_like(record, graphs):
     return datasets.Data(x, x, x, None, None, None, shape=shape, levels=levels)
 
 
-@pytest.mark.parametrize("name", sorted(recipes.RECIPES.keys() - {"round_trips"}))
+def on_record():
+    """Names of the recipes that have a record."""
+    commands = {path.stem: records.published(path.stem)["command"] for path in records.RESULTS.glob("*.json")}
+    return {name for name, command in commands.items() if "hybridlib.recipes" in command}
+
+
+def test_awaited_are_those_without_a_record_of_today():
+    earlier = {name for name in on_record() if "novel of" in records.published(name).get("protocol", {})}
+    earlier = {name for name in earlier if records.published(name)["protocol"]["novel of"] == "valid samples"}
+    assert earlier | (recipes.RECIPES.keys() - on_record()) == AWAITED
+
+
+@pytest.mark.parametrize("name", sorted(recipes.RECIPES.keys() - {"round_trips"} - AWAITED))
 def test_the_record_is_of_todays_recipe(name, tmp_path, monkeypatch):
     """A recipe that is changed needs a new run: the settings on record are those that the table would use."""
 
@@ -51,20 +69,20 @@ def test_the_record_is_of_todays_recipe(name, tmp_path, monkeypatch):
 
 
 def test_every_published_recipe_is_in_the_table():
-    commands = {path.stem: records.published(path.stem)["command"] for path in records.RESULTS.glob("*.json")}
-    published = {name for name, command in commands.items() if "hybridlib.recipes" in command}
-    assert published == recipes.RECIPES.keys()
-    assert all(commands[name] == recipes.command(name, {}) for name in published)
+    assert on_record() <= recipes.RECIPES.keys()
+    for name in on_record():
+        assert records.published(name)["command"] == recipes.command(name, {})
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_the_table_says_what_a_recipe_takes(name):
-    recipe, record = recipes.RECIPES[name], records.published(name)
+    recipe = recipes.RECIPES[name]
     assert recipe.settings.keys() <= recipe.options().keys() <= OPTIONS.keys()
     assert inspect.Parameter.empty not in recipe.options().values()
+    record = records.published(name) if name in on_record() else {}
     if "data" in record:
         assert record["data"]["name"] == recipe.dataset
-    if "cpu_seconds" in record:
+    if "cpu_seconds" in record and name not in AWAITED:
         assert abs(record["cpu_seconds"] / 60 - recipe.minutes) <= 1
 
 
