@@ -280,17 +280,29 @@ def load_strings(name: str, part: str | None = None) -> Sequence[str]:
     >>> len(load_strings("smiles")), len(load_strings("smiles", "test"))
     (13872, 1000)
     """
-    if name not in GRAPHS:
-        raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(GRAPHS)}")
+    _sizes(name)
     parts = PARTS if name == "moses" else PARTS[:3]
     if part not in (None, *parts):
         raise ValueError(f"{name} has no part {part!r}; choose one of {', '.join(parts)}")
-    if part == "test_scaffolds" or (name == "moses" and part == "test"):
+    if part == "test_scaffolds":
         return _moses(part)
-    found = {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": partial(_moses, "train")}[name]()
-    if part is None:
-        return found
-    return _divided(found, GRAPHS[name][2], _test_rows(name))[parts.index(part)].tolist()
+    return _whole(name) if part is None else _parts(name)[part]
+
+
+def _sizes(name: str) -> tuple[int, int, int]:
+    if name not in GRAPHS:
+        raise ValueError(f"there are no graphs of {name!r}; choose one of {', '.join(GRAPHS)}")
+    return GRAPHS[name]
+
+
+def _whole(name: str) -> Sequence[str]:
+    return {"smiles": _smiles, "zinc_smiles": _zinc, "qm9": _qm9, "moses": partial(_moses, "train")}[name]()
+
+
+def _parts(name: str) -> dict[str, list[str]]:
+    """Train, valid and test: the file is read and divided once for all three."""
+    parts = dict(zip(PARTS, (part.tolist() for part in _divided(_whole(name), GRAPHS[name][2], _test_rows(name)))))
+    return {**parts, "test": _moses("test")} if name == "moses" else parts
 
 
 def load_graphs(name: str, *, rows: int | None = None, held_out: int | None = None) -> Molecules:
@@ -308,10 +320,10 @@ def load_graphs(name: str, *, rows: int | None = None, held_out: int | None = No
     """
     from . import molecules  # needs RDKit, which only sets of molecules ask for
 
-    some = dict(train=rows, valid=held_out, test=held_out)
-    strings = {part: load_strings(name, part)[:most] for part, most in some.items()}
-    A, N, _ = GRAPHS[name]
-    return Molecules(**{part: molecules.from_smiles(found, A=A, N=N) for part, found in strings.items()}, A=A)
+    A, N, _ = _sizes(name)
+    most = dict(train=rows, valid=held_out, test=held_out)
+    graphs = {part: molecules.from_smiles(found[: most[part]], A=A, N=N) for part, found in _parts(name).items()}
+    return Molecules(**graphs, A=A)
 
 
 def load(name: str, *, binarize: str | None = None, generator: torch.Generator | None = None) -> Data:
@@ -406,8 +418,9 @@ def _mnist5k():
 
 def _text(name, shape):
     """A set of strings -> Data with its alphabet: the characters that occur, sorted."""
-    alphabet = Alphabet("".join(sorted(set("".join(load_strings(name))))))
-    parts = [alphabet.encode(load_strings(name, part), *shape) for part in PARTS[:3]]
+    found = _parts(name).values()
+    alphabet = Alphabet("".join(sorted(set().union(*(text for part in found for text in part)))))
+    parts = [alphabet.encode(part, *shape) for part in found]
     return Data(*parts, None, None, None, shape=shape, levels=len(alphabet), alphabet=alphabet)
 
 

@@ -57,9 +57,8 @@ class Recipe:
         if self.dataset is None:
             return None
         if self.kind in (graphaf_recipe, graph_readings):
-            most = (
-                {"rows": 400_000, "held_out": 10_000} if self.dataset == "moses" else {}
-            )  # two passes, not half a one
+            # of a million and a half, two passes for a training
+            most = {"rows": 400_000, "held_out": 10_000} if self.dataset == "moses" else {}
             return datasets.load_graphs(self.dataset, **most)
         return datasets.load(self.dataset)
 

@@ -145,7 +145,7 @@ def _judged(model: GraphAF, job: Job, samples: int) -> Iterator[tuple[str, objec
         bound = functools.partial(_dequantized, generator=torch.Generator().manual_seed(0))
         yield "test_bound", records.score(_nats(model, data.test, bound))
     yield "temperatures", {str(T): round(value, 4) for T, value in by_temperature.items()}
-    known = _training_molecules(job)
+    known = _spelled(job, "train")
     sizes = data.test.sizes.double()
     buckets = [int(sizes.quantile(q)) for q in (0.1, 0.5, 0.9)]
     yield "data_size", {"mean": round(sizes.mean().item(), 3)}
@@ -165,13 +165,13 @@ def _sizes(graph: Graph) -> list[float]:
     return [round(k / len(graph), 5) for k in torch.bincount(graph.sizes, minlength=graph.atoms.shape[1] + 1).tolist()]
 
 
-def _training_molecules(job: Job) -> tuple[str, ...]:
-    """What is not novel: of a set by name all its training molecules, also those that no training saw."""
+def _spelled(job: Job, part: str) -> tuple[str, ...]:
+    """A part of the data as text: of a set by name as its file spells it, all of it, also what no training saw."""
     from .. import molecules  # needs RDKit
 
     if job.dataset:
-        return tuple(datasets.load_strings(job.dataset, "train"))
-    return tuple(molecules.to_smiles(job.data.train))
+        return tuple(datasets.load_strings(job.dataset, part))
+    return tuple(molecules.to_smiles(getattr(job.data, part)))
 
 
 def _apart(job: Job, smiles: list[str | None], known: tuple[str, ...]) -> Iterator[tuple[str, object]]:
@@ -184,10 +184,7 @@ def _apart(job: Job, smiles: list[str | None], known: tuple[str, ...]) -> Iterat
     valid = [text for text in map(molecules.canonical, filter(None, smiles)) if text]
     if len(valid) < 2:
         return
-    if job.dataset:
-        test = tuple(datasets.load_strings(job.dataset, "test"))
-    else:
-        test = tuple(molecules.to_smiles(job.data.test))
+    test = _spelled(job, "test")
     yield "properties", metrics.property_distances(valid, test)
     yield "distribution", _distances(tuple(valid), test, job.dataset)
     real = tuple(molecules.canonical(text, stereo=False) for text in known[: len(smiles)])
