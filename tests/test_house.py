@@ -98,6 +98,8 @@ ARROWS = {
     "page.exercise": set(),
     "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
+    "teach": set(),
+    "teach.__main__": set(),
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}
 
@@ -223,7 +225,7 @@ def test_every_page_has_a_section(path):
 
 def test_every_room_is_in_the_reference():
     listed = set(re.findall(r"automodule:: hybridlib\.([\w.]+)", (ROOT / "book/api.md").read_text("utf-8")))
-    assert listed == ROOMS.keys() - {"__init__", "page", "recipes.__main__"}
+    assert listed == ROOMS.keys() - {"__init__", "page", "recipes.__main__", "teach.__main__"}
 
 
 def test_every_chapter_is_in_the_table_of_contents():
@@ -473,7 +475,7 @@ class TestTemplates:
 
 def test_tests_mirror_the_house():
     missing = []
-    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__"}:
+    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__", "teach", "teach.__main__"}:
         *folder, name = room.split(".")
         if not (place := ROOT.joinpath("tests", *folder, f"test_{name}.py")).exists():
             missing.append(str(place.relative_to(ROOT)))
