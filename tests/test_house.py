@@ -99,7 +99,8 @@ ARROWS = {
     "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
     "teach": set(),
-    "teach.__main__": set(),
+    "teach.lms": {"page.widgets"},
+    "teach.__main__": {"teach.lms"},
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}
 

@@ -2,6 +2,9 @@
 
 import argparse
 import sys
+from pathlib import Path
+
+from . import lms
 
 PROGRAM = "python -m hybridlib.teach"
 EXAMPLES = """
@@ -20,6 +23,10 @@ def parser() -> argparse.ArgumentParser:
     commands = outer.add_subparsers(metavar="COMMAND", required=True)
     export = commands.add_parser("export", help="files for other systems")
     formats = export.add_subparsers(metavar="FORMAT", required=True)
+    for kind, words in {"gift": "all quizzes for Moodle", "qti": "all quizzes as a package of QTI 1.2"}.items():
+        quizzes = formats.add_parser(kind, help=words)
+        quizzes.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the file goes")
+        quizzes.set_defaults(run=lambda given, kind=kind: print(lms.export_quizzes(kind, given.out, Path.cwd())))
     # a format is three lines: a parser, its arguments, and a function of them as `run`
     otter = formats.add_parser("otter", help="an assignment for Otter-Grader")
     otter.add_argument("set", metavar="SET", help="a set of teach/assignments.yml")
