@@ -232,8 +232,8 @@ def test_every_room_is_in_the_reference():
 def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
     listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
-    pages = [path for path in (ROOT / "book").iterdir() if path.suffix in (".md", ".ipynb")]
-    assert listed == {f"book/{path.stem}" for path in pages}
+    pages = [path for path in (ROOT / "book").rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert listed == {path.relative_to(ROOT).with_suffix("").as_posix() for path in pages}
 
 
 def test_nothing_is_unpickled():

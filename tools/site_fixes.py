@@ -4,6 +4,7 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+import teaching
 import yaml
 
 
@@ -74,4 +75,5 @@ def linked(line, pages):
 def setup(app):
     app.connect("html-page-context", correct_body)
     app.connect("autodoc-process-docstring", plain_docstring)
+    teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
