@@ -1,6 +1,7 @@
 """The pages for teachers, made from the data in teach/ while the site is built, so that they cannot differ from it.
 
-Three directives: `{syllabi}` and `{sessions}` show teach/syllabi.yml, `{prerequisites}` shows teach/prerequisites.yml.
+`{syllabi}` and `{sessions}` show teach/syllabi.yml, `{beside}` shows teach/questions.yml, and `{prerequisites}` shows
+teach/prerequisites.yml.
 """
 
 from functools import cache
@@ -167,6 +168,39 @@ def shown_session(name, session):
     return lines
 
 
+def shown_questions(asked):
+    """What stands beside a chapter as text for the page: discussion, exam question with a folded rubric, and cures."""
+    lines = ["**To discuss**", ""]
+    for item in asked["discussion"]:
+        lines += [f"1. {item['ask']}", "", f"   *A good discussion touches:* {item['touches']}", ""]
+    points = sum(worth for worth, _ in asked["exam"]["rubric"])
+    lines += [f"**For an exam**, {points} points", "", asked["exam"]["ask"], ""]
+    lines += ["<details><summary>Rubric, and how to vary the question</summary>", ""]
+    rubric = [(worth, what.replace("|", r"\|")) for worth, what in asked["exam"]["rubric"]]  # bars would be columns
+    lines += ["| points | for |", "|--|--|", *(f"| {worth} | {what} |" for worth, what in rubric), ""]
+    lines += [
+        f"*To vary it:* {asked['exam']['vary']}",
+        "",
+        "</details>",
+        "",
+        "**What people believe, and what cures it**",
+        "",
+    ]
+    for item in asked["misconceptions"]:
+        lines += [f"- *{item['belief'].rstrip('.')}.* {item['cure']} Shown in {link(item['place'])}.", ""]
+        if "code" in item:
+            lines += ["  ```python", *(f"  {line}".rstrip() for line in item["code"].splitlines()), "  ```", ""]
+            lines += [
+                "  It prints:",
+                "",
+                "  ```text",
+                *(f"  {line}" for line in item["prints"].splitlines()),
+                "  ```",
+                "",
+            ]
+    return lines
+
+
 class FromData(SphinxDirective):
     """A directive whose text comes from teach/ and from the chapters: the page is built again when one changes."""
 
@@ -207,6 +241,15 @@ class Sessions(FromData):
         ]
 
 
+class Beside(FromData):
+    files = ("questions",)
+
+    def shown(self):
+        asked = data("questions")
+        titles = {name: next(iter(reading.sections(name).values())).title for name in asked}
+        return [self.section(f"beside-{name}", titles[name], shown_questions(asked[name])) for name in asked]
+
+
 class Prerequisites(FromData):
     files = ("prerequisites",)
 
@@ -218,11 +261,14 @@ class Prerequisites(FromData):
         quiz = widgets.quiz([lms.without_link(item) for item in asked], title="Ten questions")
         refresh = [f"1. [{item['refresh']['text']}]({item['refresh']['href']})" for item in asked]
         below = nodes.container()
-        self.parsed(["Where the subject of each question can be read again, one after the other:", "", *refresh], below)
+        self.parsed(
+            ["Where the subject of each question can be read again, in the sequence of the questions:", "", *refresh],
+            below,
+        )
         return [nodes.raw("", quiz.html(), format="html"), *below.children]
 
 
 def setup(app):
     """Called by site_fixes, the extension of the site."""
-    for name, directive in {"syllabi": Syllabi, "sessions": Sessions, "prerequisites": Prerequisites}.items():
-        app.add_directive(name, directive)
+    for directive in (Syllabi, Sessions, Beside, Prerequisites):
+        app.add_directive(directive.__name__.lower(), directive)
