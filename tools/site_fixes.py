@@ -22,6 +22,12 @@ def correct_body(app, pagename, templatename, context, doctree):
     context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
 
 
+def without_widget_state(app, pagename, templatename, context, doctree):
+    """The site shows explorers as HTML: what a live widget would need is weight in front of the page."""
+    state = "application/vnd.jupyter.widget-state+json"
+    context["script_files"] = [file for file in context["script_files"] if file.attributes.get("type") != state]
+
+
 def plain_docstring(app, what, name, obj, options, lines):
     """Docstrings are plain text with `code` in backticks: keep stars and bars, and the layout of indented lines.
 
@@ -73,5 +79,6 @@ def linked(line, pages):
 
 def setup(app):
     app.connect("html-page-context", correct_body)
+    app.connect("html-page-context", without_widget_state)
     app.connect("autodoc-process-docstring", plain_docstring)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

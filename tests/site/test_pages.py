@@ -93,6 +93,14 @@ def test_opens_in_colab(path):
     assert links == {expected}
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_waits_for_nothing_that_it_does_not_use(path):
+    scripts = html(path).select("script")
+    useless = [s for s in scripts if "fontawesome" in s.get("src", "") or s.get("type", "").endswith("state+json")]
+    waiting = [s for s in scripts if s.get("type") == "module" and not s.has_attr("async")]
+    assert not useless and not waiting, [str(script)[:80] for script in useless + waiting]
+
+
 def test_every_link_inside_the_site_leads_somewhere():
     pages = {path.relative_to(HTML).as_posix(): path for path in HTML.rglob("*.html") if "_static" not in path.parts}
     soups = {name: BeautifulSoup(path.read_text("utf-8"), "html.parser") for name, path in pages.items()}
