@@ -4,7 +4,7 @@
 # make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
 # make quick | oldest    lint and the library's tests in minutes; the tests with the oldest versions of pyproject.toml
 # make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
-# make format | first-cells | lock | repository URL=...                        the commands that rewrite files
+# make format | first-cells | lock | repository URL=... BRANCH=...             the commands that rewrite files
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,13 +17,14 @@ HELD ?= torch==2.13.0
 # Values given on the command line reach the scripts as text, through the environment and in quotes; without this,
 # make would expand them and the shell would run what stands behind a semicolon.
 override URL := $(value URL)
+override BRANCH := $(value BRANCH)
 override CHAPTERS := $(value CHAPTERS)
 override HELD := $(value HELD)
 override THREADS := $(value THREADS)
 override SHIFT := $(value SHIFT)
 override FULL := $(value FULL)
 override OUT := $(value OUT)
-export URL CHAPTERS HELD THREADS SHIFT FULL OUT
+export URL BRANCH CHAPTERS HELD THREADS SHIFT FULL OUT
 
 # as many processes as there are cores, each with one thread unless THREADS says more; who is done takes from the others
 PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto --dist worksteal
@@ -116,4 +117,4 @@ lock:
 	$(PYTHON) tools/lock.py $$HELD
 
 repository: env
-	$(BIN)/python tools/repository.py "$$URL"
+	$(BIN)/python tools/repository.py "$$URL" "$$BRANCH"
