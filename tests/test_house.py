@@ -98,6 +98,9 @@ ARROWS = {
     "page.exercise": set(),
     "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
+    "teach": set(),
+    "teach.lms": {"page.widgets"},
+    "teach.__main__": {"teach.lms"},
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}
 
@@ -223,14 +226,14 @@ def test_every_page_has_a_section(path):
 
 def test_every_room_is_in_the_reference():
     listed = set(re.findall(r"automodule:: hybridlib\.([\w.]+)", (ROOT / "book/api.md").read_text("utf-8")))
-    assert listed == ROOMS.keys() - {"__init__", "page", "recipes.__main__"}
+    assert listed == ROOMS.keys() - {"__init__", "page", "recipes.__main__", "teach.__main__"}
 
 
 def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
     listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
-    pages = [path for path in (ROOT / "book").iterdir() if path.suffix in (".md", ".ipynb")]
-    assert listed == {f"book/{path.stem}" for path in pages}
+    pages = [path for path in (ROOT / "book").rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert listed == {path.relative_to(ROOT).with_suffix("").as_posix() for path in pages}
 
 
 def test_nothing_is_unpickled():
@@ -617,7 +620,7 @@ class TestTemplates:
 
 def test_tests_mirror_the_house():
     missing = []
-    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__"}:
+    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__", "teach", "teach.__main__"}:
         *folder, name = room.split(".")
         if not (place := ROOT.joinpath("tests", *folder, f"test_{name}.py")).exists():
             missing.append(str(place.relative_to(ROOT)))

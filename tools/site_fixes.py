@@ -4,6 +4,7 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+import teaching
 import yaml
 from repository import ORIGINAL
 
@@ -102,4 +103,5 @@ def setup(app):
     app.connect("html-page-context", without_widget_state)
     app.connect("html-page-context", add_footer)
     app.connect("autodoc-process-docstring", plain_docstring)
+    teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
