@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NOTEBOOKS := $(wildcard book/*.ipynb)
+NOTEBOOKS := $(wildcard book/*.ipynb teach/exercises/*.ipynb)
 THREADS ?= 1
 SHIFT ?= 1
 OUT ?= .
