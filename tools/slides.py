@@ -31,7 +31,7 @@ trainings). `side` puts a cell to the right of the text (600 pixels), `wide` lik
 number is typed that a cell or a record (`records.published`) could give; an `assert` in a hidden cell holds what is
 claimed.
 
-Figures: `viz.figure(ax, alt="...")`, drawn for its place: size=(6.2, 4.6) at the side, (11, 4.6) alone. They are
+Figures: `viz.figure(ax, alt="...")`, drawn for its place: size=(5, 3.8) at the side, (8.5, 3.5) alone. They are
 scaled to the room there is, and so are explorers (static/slides.js). Pictures in Markdown need an alt text as well.
 
 Order of a session: something broken, or a guess, within the first three slides; one equation, shown or derived, with

@@ -25,7 +25,6 @@ project, author, language = CONFIG["title"], CONFIG["author"], "en"
 extensions = ["myst_nb", "sphinx_revealjs", "sphinx.ext.mathjax", "sphinx-mathjax-offline", "sphinx.ext.extlinks"]
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 templates_path = ["templates"]  # which decks are built: tools/slides.py
-suppress_warnings = ["toc.not_included"]  # the decks stand side by side
 
 # {book}`chapter 5 <made>` and {glossary}`degree <degree>` lead to the site of this repository
 extlinks = {"book": (f"{SITE}/book/%s.html", "%s"), "glossary": (f"{SITE}/book/glossary.html#term-%s", "%s")}
@@ -75,6 +74,12 @@ class Translator(RevealjsSlideTranslator):
     depart_literal_block = HTML5Translator.depart_literal_block
 
 
+def stand_alone(app, doctree):
+    """No deck is below another one."""
+    app.env.metadata[app.env.docname]["orphan"] = True
+
+
 def setup(app):
+    app.connect("doctree-read", stand_alone)
     app.add_directive("notes", Notes)
     app.set_translator("revealjs", Translator, override=True)

@@ -28,7 +28,7 @@ function fit(Reveal) {
     const parts = [...slide.children].filter((part) => !part.matches("aside"));
     const over = () => Math.max(...parts.map((part) => part.getBoundingClientRect().bottom - top)) / scale - LOWEST;
     for (const explorer of slide.querySelectorAll(EXPLORER)) {
-      for (let zoom = 1.5; zoom > 0.6; zoom -= 0.05) {
+      for (let zoom = 1.8; zoom > 0.6; zoom -= 0.05) {
         explorer.style.zoom = zoom;
         if (over() <= 0) break;
       }
