@@ -116,7 +116,8 @@ def session_link(name):
 
 def shown_syllabus(syllabus):
     """A syllabus as text for the page: what it is for, a table of its parts, the plan of its exercise class."""
-    most = f"At home {syllabus['hours']:g} hours are enough for each {syllabus['part'].lower()}."
+    most = f"{syllabus['hours']} hours" if syllabus["hours"] >= 1 else f"{60 * syllabus['hours']:.0f} minutes"
+    most = f"At home {most} are enough for each {syllabus['part'].lower()}."
     lines = [f"{syllabus['about']} {most}", "", f"**What to skip.** {syllabus['skip']}", ""]
     lines += [f"| {syllabus['part']} | sessions | reading | exercises | graded set | at home |", "|--|--|--|--|--|--|"]
     home = at_home(syllabus)
