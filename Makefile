@@ -1,6 +1,6 @@
 # make book    build the site: environment, execution of every notebook, HTML; warnings are errors
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
-# make teach   what goes to a class: slides, from teach/ into _build/teach
+# make teach   what goes to a class: slides, and quizzes for other systems, from teach/ into _build/teach
 # make elsewhere    the chapters with other seeds, threads and processor capabilities
 # make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
 # make quick | oldest    lint and the library's tests in minutes; the tests with the oldest versions of pyproject.toml
@@ -58,6 +58,8 @@ serve: book
 
 teach: env
 	@$(BIN)/python tools/slides.py
+	@$(BIN)/python -m hybridlib.teach export gift --out _build/teach/export
+	@$(BIN)/python -m hybridlib.teach export qti --out _build/teach/export
 
 test: lint book teach browser
 	$(PYTEST)

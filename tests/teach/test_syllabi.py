@@ -177,3 +177,29 @@ def test_a_plan_says_when_each_row_begins():
     begins = [line.split("|")[1].strip() for line in teaching.plan([[10, "a"], [55, "b"], [25, "c"]])[2:]]
     assert begins == ["0:00", "0:10", "1:05"]
     assert all(a < b for a, b in pairwise(begins))
+
+
+def columns(lines):
+    """Tables among the lines of a page -> the numbers of columns in each."""
+    tables, inside = [], False
+    for line in lines:
+        if line.startswith("|"):
+            tables = tables if inside else [*tables, set()]
+            tables[-1].add(len(re.findall(r"(?<!\\)\|", line)) - 1)
+        inside = line.startswith("|")
+    return tables
+
+
+def test_every_row_of_a_table_has_its_columns():
+    pages = [teaching.shown_syllabus(syllabus) for syllabus in SYLLABI.values()]
+    pages += [teaching.shown_session(name, session) for name, session in SESSIONS.items()]
+    pages += [teaching.shown_questions(asked) for asked in teaching.data("questions").values()]
+    found = [table for lines in pages for table in columns(lines)]
+    assert len(found) == len(SYLLABI) + 1 + len(SESSIONS) + len(reading.names())
+    assert all(len(table) == 1 for table in found), found
+
+
+def test_a_link_leads_to_its_section():
+    made = teaching.link("made#which-degrees")
+    assert made == '<a href="../made.html#which-degrees">chapter 5, Which degrees?</a>'
+    assert teaching.link("introduction") == '<a href="../introduction.html">the introduction</a>'
