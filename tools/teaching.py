@@ -85,8 +85,7 @@ def at_home(syllabus):
         own = [sessions[name] for name in part["sessions"]]
         reads = syllabus.get("reads", ["before", "after"])
         places = [place for session in own for when in reads for place in session[when]]
-        for name, instead in part.get("instead", {}).items():
-            places += sessions[name]["essentials"] if instead == "essentials" else instead
+        places += [place for name in part.get("instead", []) for place in sessions[name]["essentials"]]
         work = [exercise for session in own for exercise in to_solve(session, syllabus["kinds"], graded)]
         solve = sum(reading.exercises(name)[key].minutes for name, key in work)
         handed = sum(60 * sets().get(name, {"hours": 6})["hours"] / given.count(name) for name in part.get("sets", []))
@@ -156,6 +155,9 @@ def shown_session(name, session):
     for when in ("before", "after"):
         if session[when]:
             lines += [f"**Read {when}**, {clock(to_read(session[when]))}: {'; '.join(map(link, session[when]))}.", ""]
+    if "essentials" in session:
+        spent, places = clock(to_read(session["essentials"])), "; ".join(map(link, session["essentials"]))
+        lines += [f"**If the session is left out**, read at least, {spent}: {places}.", ""]
     work = []
     for chapter, keys in session["exercises"].items():
         for key in keys:
