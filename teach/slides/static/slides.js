@@ -20,22 +20,27 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target.closest?.(EXPLORER)) document.activeElement.blur();
 });
 
-// Explorers as large as their slides have room for, and figures no larger.
+// reveal.js counts fragments when it starts; a cell cannot stand inside a fragment, so it becomes one.
+for (const cell of document.querySelectorAll(".cell.tag_after")) cell.classList.add("fragment");
+
+// Explorers as large as their slides have room for, tables and figures no larger.
 function fit(Reveal) {
   const scale = Reveal.getScale();
   for (const slide of Reveal.getSlides()) {
     const { top } = slide.getBoundingClientRect();
     const parts = [...slide.children].filter((part) => !part.matches("aside"));
     const over = () => Math.max(...parts.map((part) => part.getBoundingClientRect().bottom - top)) / scale - LOWEST;
-    for (const explorer of slide.querySelectorAll(EXPLORER)) {
-      for (let zoom = 1.8; zoom > 0.6; zoom -= 0.05) {
-        explorer.style.zoom = zoom;
+    const shrink = (part, largest) => {
+      for (let zoom = largest; zoom > 0.6; zoom -= 0.05) {
+        part.style.zoom = zoom;
         if (over() <= 0) break;
       }
-    }
-    const drawings = slide.querySelectorAll("figure > svg");
-    const heights = [...drawings].map((drawing) => drawing.getBoundingClientRect().height / scale - over());
+    };
+    for (const explorer of slide.querySelectorAll(EXPLORER)) shrink(explorer, 1.8);
+    const drawings = [...slide.querySelectorAll("figure > svg")];
+    const heights = drawings.map((drawing) => drawing.getBoundingClientRect().height / scale - over());
     if (over() > 0) drawings.forEach((drawing, i) => { drawing.style.maxHeight = `${heights[i]}px`; });
+    for (const table of slide.querySelectorAll("table")) shrink(table, 1);
   }
 }
 
