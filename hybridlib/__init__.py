@@ -18,6 +18,7 @@ that `import hybridlib` is quick and needs none of the optional packages.
 import importlib
 
 __version__ = "0.1.0"
+__edition__ = "v0.1.0"  # the tag to which the links of `show` lead: this version's, or a term's; `make first-cells`
 
 ROOMS = (
     "noise", "outputs", "layers", "autoregressive", "independent", "fvsbn", "nade", "made", "ensembles", "transformer",

@@ -90,12 +90,13 @@ def test_side_by_side_fills_the_cores(monkeypatch):
 
 def test_the_cache_gets_what_it_lacks_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    path = notebook(tmp_path, "print(6 * 7)")
-    monkeypatch.setattr(execute, "ROOT", tmp_path)
-    monkeypatch.setattr(execute, "notebooks", lambda: [path])
-    execute.into_the_cache()
-    assert "small; slowest: cell-0 (cell 0)" in capsys.readouterr().out
-    cached = get_cache(tmp_path / "_build" / ".jupyter_cache").merge_match_into_notebook(nbformat.read(path, 4))[1]
-    assert cached.cells[0].outputs[0].text == "42\n"
-    execute.into_the_cache()
+    path, deck, folder = notebook(tmp_path, "print(6 * 7)"), tmp_path / "deck.md", tmp_path / "cache"
+    deck.write_text("---\nkernelspec: {name: python3}\n---\n# Deck\n\n```{code-cell}\nprint(6 * 8)\n```\n")
+    execute.into_the_cache([path, deck], folder)
+    told = capsys.readouterr().out
+    assert "small; slowest: cell-0 (cell 0)" in told and "deck; slowest: line-7 (cell 1)" in told, told
+    for file, text in ((path, "42\n"), (deck, "48\n")):
+        cached = get_cache(folder).merge_match_into_notebook(execute.read(file))[1]
+        assert cached.cells[-1].outputs[0].text == text
+    execute.into_the_cache([path, deck], folder)
     assert capsys.readouterr().out == ""

@@ -4,8 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from . import lms
 from .grading import grade
 from .handouts import withhold, write_handouts
+from .otter import export_otter
 from .sets import assignment, assignments
 
 PROGRAM = "python -m hybridlib.teach"
@@ -14,7 +16,7 @@ a term, at the top of a clone of your fork:
   {PROGRAM} build                                     # notebooks and rubrics of all sets: _build/teach/assignments
   {PROGRAM} withhold made                             # on the term's branch: no solutions of this set in the chapters
   {PROGRAM} grade made submissions --seed 8513 --out grades
-  {PROGRAM} export otter made                         # for a course that has Otter-Grader
+  {PROGRAM} export otter made --out otter             # for a course that has Otter-Grader
 
 The sets are those of teach/assignments.yml; the page "Hand out and grade" of the book says more.
 """
@@ -52,15 +54,31 @@ def parser() -> argparse.ArgumentParser:
     without.set_defaults(run=_withhold)
 
     export = commands.add_parser("export", help="files for other systems")
-    export.add_subparsers(metavar="FORMAT", required=True)
+    formats = export.add_subparsers(metavar="FORMAT", required=True)
+    for kind, words in {"gift": "all quizzes for Moodle", "qti": "all quizzes as a package of QTI 1.2"}.items():
+        quizzes = formats.add_parser(kind, help=words)
+        quizzes.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the file goes")
+        quizzes.set_defaults(run=lambda given, kind=kind: print(lms.export_quizzes(kind, given.out, Path.cwd())))
     # a format is three lines: a parser, its arguments, and a function of them as `run`
+    otter = formats.add_parser("otter", help="a set for Otter-Grader: a notebook for `otter assign` for each chapter")
+    otter.add_argument("set", metavar="SET")
+    otter.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the notebooks go")
+    otter.set_defaults(run=_otter)
     return outer
 
 
 def _build(arguments):
     for chosen in [assignment(name) for name in arguments.sets] or assignments().values():
+        if chosen.withheld and not arguments.sets:
+            print(f"{chosen.name}: left out, its solutions are withheld on this branch")
+            continue
         for path in write_handouts(chosen, arguments.out, arguments.seconds):
             print(path)
+
+
+def _otter(arguments):
+    for path in export_otter(assignment(arguments.set), arguments.out):
+        print(path)
 
 
 def _grade(arguments):

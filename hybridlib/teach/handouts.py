@@ -47,9 +47,9 @@ def write_handouts(chosen: Assignment, out: Path, seconds: int) -> list[Path]:
     >>> write_handouts.__name__
     'write_handouts'
     """
-    if withheld := [one.title for one in chosen.exercises if not one.is_open and solution_code(one) is None]:
+    if chosen.withheld:
         raise ValueError(
-            f"the solution of {withheld[0]} is withheld here, and the instructor's notebook needs it: "
+            f"the solution of {chosen.withheld[0]} is withheld here, and the instructor's notebook needs it: "
             "build on the branch that has all solutions"
         )
     files = {
@@ -155,12 +155,10 @@ def _exercise_cells(one, given, solved):
     if one.notebook not in given:  # the chapters between may have used its names
         given.clear()
         given.add(one.notebook)
-    stubs = {name for name in one.needs if (found := re.fullmatch(r"(ex\d+)(-stub)?", name)) and found[1] != one.name}
-    stubs = {name for name in stubs if f"{name.split('-')[0]}-check" in one.cells}
     for name in [*one.cells][: [*one.cells].index(one.stub_id)]:
         cell = one.cells[name]
         told = cell["cell_type"] == "markdown" and one.notebook.parent == LONGER and not re.match(r"ex\d", name)
-        if name in given or not (told or name in {*one.needs} - stubs):
+        if name in given or not (told or name in one.given):
             continue
         given.add(name)
         if told:

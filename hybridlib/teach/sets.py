@@ -15,6 +15,7 @@ import yaml
 
 PLACE, LONGER = Path("teach/assignments.yml"), Path("teach/exercises")
 FIELDS = {"from", "exercise", "points", "minutes", "needs", "rubric"}  # and perhaps hint
+STUBS = re.compile(r"ex\d+(-stub)?")
 WITHHELD = "comes after the deadline"  # stands where a term's edition has no hint or solution
 
 
@@ -61,6 +62,11 @@ class Graded:
         return next(name for name in reversed(before) if self.cells[name]["cell_type"] == "code")
 
     @property
+    def given(self) -> list[str]:
+        """The ids of the cells that it needs, in their order, without stubs: the student's answers stand for those."""
+        return [name for name in self.cells if name in self.needs and not STUBS.fullmatch(name)]
+
+    @property
     def text(self) -> str:
         """What it asks for: the Markdown before its stub, without what introduces all exercises of a chapter."""
         names = [*self.cells]
@@ -99,6 +105,11 @@ class Assignment:
     def points(self) -> float:
         """The points of all exercises."""
         return sum(exercise.points for exercise in self.exercises)
+
+    @property
+    def withheld(self) -> list[str]:
+        """The exercises with a check whose solutions were taken out of this branch."""
+        return [one.title for one in self.exercises if not one.is_open and one.part("solution") is None]
 
 
 def text_of(cell: dict) -> str:
@@ -191,6 +202,10 @@ def _assignment(name, entry):
     titles = [exercise.title for exercise in exercises]
     if twice := {title for title in titles if titles.count(title) > 1}:
         raise ValueError(f"{place}: {', '.join(sorted(twice))} stands there twice")
+    stubs = {(one.notebook, one.stub_id) for one in exercises}
+    for one in exercises:
+        if lost := [name for name in one.needs if STUBS.fullmatch(name) and (one.notebook, name) not in stubs]:
+            raise ValueError(f"{place}: {one.title} needs the answer in {lost[0]}, which is no exercise of this set")
     hours, minutes = entry["hours"], sum(exercise.minutes for exercise in exercises)
     if not _positive(hours) or not 60 * (hours - 1) < minutes <= 60 * hours:
         raise ValueError(

@@ -1,0 +1,52 @@
+// Light or dark, and which keys belong to the slides. Loaded before reveal.js starts; the list of decks uses it, too.
+
+const root = document.documentElement;
+const wishes = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => { root.dataset.theme = wishes.matches ? "dark" : "light"; };
+wishes.addEventListener("change", follow);
+follow();
+
+const EXPLORER = ".hybridlib-explorer";
+const LOWEST = 668; // of 720 pixels; below it stand the source and the number of the slide
+
+// Inside an explorer the keys are the explorer's, but for those of a presenter's remote control.
+globalThis.keyIsForSlides = (event) => {
+  if (event.key === "PageDown" || event.key === "PageUp") return true;
+  const pressed = event.key === " " || event.key === "Enter";
+  return !event.target.closest(pressed ? `${EXPLORER}, a` : EXPLORER);
+};
+
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.closest?.(EXPLORER)) document.activeElement.blur();
+});
+
+// Explorers as large as their slides have room for, and figures no larger.
+function fit(Reveal) {
+  const scale = Reveal.getScale();
+  for (const slide of Reveal.getSlides()) {
+    const { top } = slide.getBoundingClientRect();
+    const parts = [...slide.children].filter((part) => !part.matches("aside"));
+    const over = () => Math.max(...parts.map((part) => part.getBoundingClientRect().bottom - top)) / scale - LOWEST;
+    for (const explorer of slide.querySelectorAll(EXPLORER)) {
+      for (let zoom = 1.8; zoom > 0.6; zoom -= 0.05) {
+        explorer.style.zoom = zoom;
+        if (over() <= 0) break;
+      }
+    }
+    const drawings = slide.querySelectorAll("figure > svg");
+    const heights = [...drawings].map((drawing) => drawing.getBoundingClientRect().height / scale - over());
+    if (over() > 0) drawings.forEach((drawing, i) => { drawing.style.maxHeight = `${heights[i]}px`; });
+  }
+}
+
+addEventListener("DOMContentLoaded", () => {
+  globalThis.Reveal?.addKeyBinding({ keyCode: 68, key: "D", description: "Light or dark" }, () => {
+    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+  });
+});
+
+// Measured once formulas and explorers are there.
+addEventListener("load", async () => {
+  await globalThis.MathJax?.startup?.promise;
+  if (globalThis.Reveal) fit(globalThis.Reveal);
+});
