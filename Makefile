@@ -1,5 +1,6 @@
 # make book    build the site: environment, execution of every notebook, HTML; warnings are errors
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
+# make teach   what goes to a class: slides, and quizzes for other systems, from teach/ into _build/teach
 # make elsewhere    the chapters with other seeds, threads and processor capabilities
 # make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
 # make quick | oldest    lint and the library's tests in minutes; the tests with the oldest versions of pyproject.toml
@@ -9,7 +10,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NOTEBOOKS := $(wildcard book/*.ipynb)
+NOTEBOOKS := $(wildcard book/*.ipynb teach/exercises/*.ipynb)
 THREADS ?= 1
 SHIFT ?= 1
 OUT ?= .
@@ -37,7 +38,7 @@ export TQDM_DISABLE := 1
 export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test quick oldest elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
+.PHONY: book teach test quick oldest elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
 .PHONY: repository browser pdf
 .DEFAULT_GOAL := book
 
@@ -59,13 +60,18 @@ serve: book
 pdf: book browser
 	$(BIN)/python tools/pdf.py $$CHAPTERS
 
-test: lint book browser
+teach: env
+	@$(BIN)/python tools/slides.py
+	@$(BIN)/python -m hybridlib.teach export gift --out _build/teach/export
+	@$(BIN)/python -m hybridlib.teach export qti --out _build/teach/export
+
+test: lint book teach browser
 	$(PYTEST)
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/oxlint hybridlib/page/explorers
+	$(BIN)/oxlint hybridlib/page/explorers teach/slides/static
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
 
 # what executes neither chapters nor the site's pages
@@ -84,7 +90,7 @@ oldest:
 unit: env
 	$(PYTEST) --ignore tests/site --ignore tests/test_notebooks.py
 
-site-test: book browser
+site-test: book teach browser
 	$(PYTEST) tests/site tests/test_notebooks.py
 
 browser: env

@@ -4,6 +4,7 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+import teaching
 import yaml
 from repository import ORIGINAL
 
@@ -23,6 +24,12 @@ def correct_body(app, pagename, templatename, context, doctree):
         body = body.replace("</h1>", f"</h1>\n{launch}", 1)
     # it is marked up as a list without list items, which screen readers report as broken
     context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+
+
+def without_widget_state(app, pagename, templatename, context, doctree):
+    """The site shows explorers as HTML: what a live widget would need is weight in front of the page."""
+    state = "application/vnd.jupyter.widget-state+json"
+    context["script_files"] = [file for file in context["script_files"] if file.attributes.get("type") != state]
 
 
 def footer(url, branch):
@@ -93,6 +100,8 @@ def linked(line, pages):
 
 def setup(app):
     app.connect("html-page-context", correct_body)
+    app.connect("html-page-context", without_widget_state)
     app.connect("html-page-context", add_footer)
     app.connect("autodoc-process-docstring", plain_docstring)
+    teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -94,6 +94,14 @@ def test_opens_in_colab(path):
     assert links == {expected}
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_waits_for_nothing_that_it_does_not_use(path):
+    scripts = html(path).select("script")
+    useless = [s for s in scripts if "fontawesome" in s.get("src", "") or s.get("type", "").endswith("state+json")]
+    waiting = [s for s in scripts if s.get("type") == "module" and not s.has_attr("async")]
+    assert not useless and not waiting, [str(script)[:80] for script in useless + waiting]
+
+
 def test_every_page_names_licences_citation_and_version():
     repository = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
     wanted = BeautifulSoup(footer(repository["url"], repository["branch"]), "html.parser").get_text().split()
