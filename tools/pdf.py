@@ -33,6 +33,7 @@ HTML, PDF = ROOT / "_build/html", ROOT / "_build/pdf"
 HOST = "http://book.invalid/"  # a name that no server can have; everything comes from HTML
 OLDEST = 131  # the first Chromium that prints what `@page` says of the margins
 ONLY_ON_THE_SITE = ("book/api", "book/teach/")  # for looking up, and for teachers
+DRAWN = "() => [...document.querySelectorAll('[id^=explorer-]')].every(e => e.querySelector('.hybridlib-explorer'))"
 # Links that explorers made, which Python did not see: into the document, or to the site.
 LEAD = f"""() => document.querySelectorAll(".hybridlib-explorer").forEach(host => {{
   for (const link of host.shadowRoot.querySelectorAll("a[href]")) {{
@@ -134,8 +135,7 @@ def document(pages: list[str], captions: list[str]) -> str:
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     site = addresses(config["repository"]["url"])[-1]
     head = BeautifulSoup((HTML / f"{pages[0]}.html").read_text("utf-8"), "html.parser").head
-    for tag in head.select("script[type='application/vnd.jupyter.widget-state+json'], title"):
-        tag.decompose()
+    head.title.decompose()
     articles = [article(page, pages, site) for page in pages]
     titles = [chapter.h1.get_text() for chapter in articles]
     if captions:
@@ -206,6 +206,7 @@ def typeset(browser, text: str, path: Path) -> None:
     page.route("**/*", serve(text))
     page.goto(f"{HOST}book/print.html", wait_until="load")
     page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready }")
+    page.wait_for_function(DRAWN)
     page.evaluate(LEAD)
     paper = {"format": "A4", "prefer_css_page_size": True, "print_background": True, "outline": True, "tagged": True}
     printed = page.pdf(**paper)
