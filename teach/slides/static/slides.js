@@ -30,17 +30,23 @@ function fit(Reveal) {
     const { top } = slide.getBoundingClientRect();
     const parts = [...slide.children].filter((part) => !part.matches("aside"));
     const over = () => Math.max(...parts.map((part) => part.getBoundingClientRect().bottom - top)) / scale - LOWEST;
-    const shrink = (part, largest) => {
+    // in a narrow frame the drawings of an explorer are low, so that its letters can be large
+    const shrink = (part, largest, widths) => {
       for (let zoom = largest; zoom > 0.6; zoom -= 0.05) {
-        part.style.zoom = zoom;
-        if (over() <= 0) break;
+        for (const width of widths) {
+          Object.assign(part.style, { zoom, width });
+          if (over() <= 0) return;
+        }
       }
     };
-    for (const explorer of slide.querySelectorAll(EXPLORER)) shrink(explorer, 1.8);
+    for (const explorer of slide.querySelectorAll(EXPLORER)) shrink(explorer, 1.8, ["100%", "900px", "700px"]);
     const drawings = [...slide.querySelectorAll("figure > svg")];
     const heights = drawings.map((drawing) => drawing.getBoundingClientRect().height / scale - over());
     if (over() > 0) drawings.forEach((drawing, i) => { drawing.style.maxHeight = `${heights[i]}px`; });
-    for (const table of slide.querySelectorAll("table")) shrink(table, 1);
+    for (const formulas of slide.querySelectorAll("figure > [role=list]")) {
+      shrink(formulas, 1, ["100%", "900px", "800px", "700px", "600px"]);
+    }
+    for (const table of slide.querySelectorAll("table")) shrink(table, 1, [""]);
   }
 }
 
@@ -54,4 +60,5 @@ addEventListener("DOMContentLoaded", () => {
 addEventListener("load", async () => {
   await globalThis.MathJax?.startup?.promise;
   if (globalThis.Reveal) fit(globalThis.Reveal);
+  root.dataset.fitted = true;
 });
