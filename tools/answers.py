@@ -1,5 +1,7 @@
 """Try answers to the exercises of a chapter, and say which of them are judged otherwise than they should be.
 
+The longer exercises of teach/exercises count as chapters.
+
     python tools/answers.py made           every exercise of the chapter
     python tools/answers.py made ex3       one of them: what its reader hears for each answer
     --short                                trainings of the chapter cut short, for a first look
@@ -30,6 +32,12 @@ KINDS = ("right", "half", "mistake", "cheat")
 LIMIT = 3600  # seconds for a chapter with its answers: for stalls
 
 
+def notebook(chapter):
+    """The file of a chapter or of a longer exercise."""
+    longer = ROOT / "teach" / "exercises" / f"{chapter}.ipynb"
+    return longer if longer.exists() else ROOT / "book" / f"{chapter}.ipynb"
+
+
 def corpus(chapter):
     """The answers to a chapter's exercises -> {exercise: [answer, ...]}, nothing if there is no file."""
     path = ROOT / "tests" / "answers" / f"{chapter}.yml"
@@ -38,7 +46,7 @@ def corpus(chapter):
 
 def exercises(chapter):
     """The exercises of a chapter, as their cells are named -> list of "ex1", "ex2" and so on."""
-    names = [name for _, name, _, _ in chapters.cells(ROOT / "book" / f"{chapter}.ipynb")]
+    names = [name for _, name, _, _ in chapters.cells(notebook(chapter))]
     return [name.removesuffix("-check") for name in names if is_check(name)]
 
 
@@ -81,7 +89,7 @@ def deviations(chapter, only=None, *, short=False, tell=lambda text: None):
                 )
         return only is not None
 
-    report = chapters.run(ROOT / "book" / f"{chapter}.ipynb", short=short, limit=LIMIT, then=judge)
+    report = chapters.run(notebook(chapter), short=short, limit=LIMIT, then=judge)
     return chapters.failures(report) + found
 
 

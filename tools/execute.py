@@ -31,12 +31,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 SHIFT = """\
-import sys
-sys.path.append({folder!r})
-from shifted_seeds import shift
+from hybridlib.teach.seeds import shift
 shift({by})
-sys.path.pop()
-del shift, sys"""
+del shift"""
 
 
 @dataclass
@@ -65,7 +62,7 @@ def run(path: Path, folder: str | Path | None = None, shift: int = 0) -> Ran:
             return run(path, scratch, shift)
     ran = Ran(path, read(path))
     if shift:
-        source = SHIFT.format(folder=str(ROOT / "tools"), by=shift)
+        source = SHIFT.format(by=shift)
         ran.notebook.cells.insert(0, nbformat.v4.new_code_cell(source, id="shift"))
     client = NotebookClient(
         ran.notebook,

@@ -50,6 +50,7 @@ def test_every_slide_holds_what_is_on_it(open_deck, deck):
         assert page.evaluate(OUTSIDE) == [], f"{number + 1}: {slide.title}"
         for option in page.locator("section.present section.present input[type=radio]").all():  # a quiz answers below
             option.check()
+            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
             assert page.evaluate(OUTSIDE) == [], f"{number + 1}: {slide.title}, with an answer open"
     assert page.locator("mjx-merror, [data-mjx-error]").all_inner_texts() == []
     sources = BeautifulSoup((BUILT / f"{deck.name}.html").read_text("utf-8"), "html.parser")
