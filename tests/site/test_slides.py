@@ -12,7 +12,7 @@ BUILT = slides.OUT
 # Where the parts of the slide on show reach beyond it, or down to the line of the source at its foot.
 OUTSIDE = """() => {
     const slide = Reveal.getCurrentSlide(), { left, top } = slide.getBoundingClientRect(), outside = [];
-    const hidden = "aside, svg *, mjx-assistive-mml, mjx-container *";
+    const hidden = "svg *, mjx-assistive-mml, mjx-assistive-mml *, mjx-math *";
     for (const part of slide.querySelectorAll("*")) {
         if (part.closest("aside") || part.matches(hidden)) continue;
         const box = part.getBoundingClientRect();
@@ -45,13 +45,16 @@ def show(page, number):
 def test_every_slide_holds_what_is_on_it(open_deck, deck):
     page = open_deck(f"{deck.name}.html")
     assert page.evaluate("Reveal.getTotalSlides()") == len(deck.slides)
+    answers = 0
     for number, slide in enumerate(deck.slides):
         show(page, number)
         assert page.evaluate(OUTSIDE) == [], f"{number + 1}: {slide.title}"
-        for option in page.locator("section.present section.present input[type=radio]").all():  # a quiz answers below
-            option.check()
+        for option in page.locator("section.present section.present button.option").all():  # of a quiz
+            option.click()
             page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
             assert page.evaluate(OUTSIDE) == [], f"{number + 1}: {slide.title}, with an answer open"
+            answers += 1
+    assert answers >= 2
     assert page.locator("mjx-merror, [data-mjx-error]").all_inner_texts() == []
     sources = BeautifulSoup((BUILT / f"{deck.name}.html").read_text("utf-8"), "html.parser")
     assert page.locator("mjx-container").count() >= len(sources.select(".slides .math"))

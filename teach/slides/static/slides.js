@@ -32,7 +32,7 @@ function fit(slide, now) {
   if (now && over() <= 0) return;
   // in a narrow frame the drawings of an explorer are low, so that its letters can be large
   const shrink = (part, largest, widths) => {
-    for (let zoom = largest; zoom > 0.6; zoom -= 0.05) {
+    for (let zoom = largest; zoom > 0.5; zoom -= 0.05) {
       for (const width of widths) {
         Object.assign(part.style, { zoom, width });
         if (over() <= 0) return;
