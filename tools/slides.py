@@ -36,7 +36,8 @@ scaled to the room there is, and so are explorers (static/slides.js). Pictures i
 
 Order of a session: something broken, or a guess, within the first three slides; one equation, shown or derived, with
 every symbol said; a figure; an explorer, live, on a slide of its own: `widgets.mask_explorer(5, (7,))` as the last line
-of a `remove-input` cell; one check; `## Recap`; last of all `## Before the next session`, what to do until then.
+of a `remove-input` cell; one check; `## Recap`; last of all `## Before the next session`, what to do until then, or
+`## Where to go on` where no session follows.
 
 Check: `widgets.quiz([widgets.questions("made")[1]], title="Check")` takes question 2 of that chapter's quiz. Its
 answers open by click or key, without a kernel; one question fits on a slide.
