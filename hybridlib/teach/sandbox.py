@@ -28,7 +28,7 @@ import torch
 
 from ..page import exercise as feedback
 from .seeds import shift
-from .sets import Graded, assignment, call_of, text_of
+from .sets import Graded, assignment, call_of, definitions
 from .tampering import TamperedError, guarded, refuse, sealed, trusted_modules
 
 ANSWER = "<answer>"
@@ -43,27 +43,19 @@ def solution_code(exercise: Graded) -> str | None:
     What stays are imports, functions, classes, the names that it gives to them, and comments inside.
 
     >>> from hybridlib.teach.sets import assignment
-    >>> print(solution_code(assignment("made").exercises[1]).splitlines()[-1])
+    >>> print(solution_code(assignment("made").exercises[2]).splitlines()[-1])
         return x
     """
     if (code := exercise.part("solution")) is None:
         return None
-    lines, kept = code.splitlines(), []
-    for node in ast.parse(code).body:
-        plain = isinstance(node, ast.Assign) and (
-            isinstance(node.value, ast.Name) or any(ast.unparse(target) == "solution" for target in node.targets)
-        )
-        if plain or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
-            first = min([node.lineno, *(mark.lineno for mark in getattr(node, "decorator_list", []))])
-            kept.append("\n".join(lines[first - 1 : node.end_lineno]))
-    return "\n\n\n".join(kept)
+    return definitions(code)
 
 
 def as_answer(exercise: Graded) -> str | None:
     """The kit's solution as a student would hand it in, under the names of the stub; None where it is withheld.
 
     >>> from hybridlib.teach.sets import assignment
-    >>> print(as_answer(assignment("made").exercises[1]).splitlines()[-1])
+    >>> print(as_answer(assignment("made").exercises[2]).splitlines()[-1])
     my_sampler = solution
     """
     if (code := solution_code(exercise)) is None:
@@ -122,7 +114,7 @@ def _verdicts(job):
     exercises = {one.name: one for one in graded if not one.is_open}
     needed = {name for one in graded for name in one.given}
     shift(job["seed"])
-    cells = [(name, text_of(cell)) for name, cell in graded[0].cells.items() if name in needed]
+    cells = [(name, graded[0].given_code(name)) for name in graded[0].cells if name in needed]
     given, trusted = ({"__name__": "__main__"} for _ in range(2))
     for names in (given, trusted):
         for name, code in cells:
@@ -141,7 +133,7 @@ def with_those_before(exercise: Graded, graded: Iterable[Graded], code_of: Calla
 
     >>> from hybridlib.teach.sets import assignment
     >>> exercises = assignment("made").exercises
-    >>> with_those_before(exercises[1], exercises, lambda one: one.name)
+    >>> with_those_before(exercises[2], exercises, lambda one: one.name)
     ['ex3']
     """
     chain = [one for one in graded if one.notebook == exercise.notebook and one.stub_id in exercise.needs]

@@ -66,6 +66,11 @@ class Graded:
         """The ids of the cells that it needs, in their order, without stubs: the student's answers stand for those."""
         return [name for name in self.cells if name in self.needs and not STUBS.fullmatch(name)]
 
+    def given_code(self, name: str) -> str:
+        """The source of a needed cell; of the check of another exercise, what it defines."""
+        code = text_of(self.cells[name])
+        return definitions(code) if name.endswith("-check") else code
+
     @property
     def text(self) -> str:
         """What it asks for: the Markdown before its stub, without what introduces all exercises of a chapter."""
@@ -142,6 +147,23 @@ def call_of(code: str) -> tuple[list[ast.stmt], ast.expr, ast.expr]:
         if isinstance(value, ast.Call) and ast.unparse(value.func) == "exercise.check":
             return body[:place], *value.args
     raise ValueError("the cell has no exercise.check(answer, properties)")
+
+
+def definitions(code: str) -> str:
+    """Imports, functions and classes of a cell, and what is called "solution" or is another name, as they stand there.
+
+    >>> definitions("import math\\n\\nx = math.pi\\nprint(x)\\nsolution = x + 1\\nagain = solution")
+    'import math\\n\\n\\nsolution = x + 1\\n\\n\\nagain = solution'
+    """
+    lines, kept = code.splitlines(), []
+    for node in ast.parse(code).body:
+        plain = isinstance(node, ast.Assign) and (
+            isinstance(node.value, ast.Name) or any(ast.unparse(target) == "solution" for target in node.targets)
+        )
+        if plain or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+            first = min([node.lineno, *(mark.lineno for mark in getattr(node, "decorator_list", []))])
+            kept.append("\n".join(lines[first - 1 : node.end_lineno]))
+    return "\n\n\n".join(kept)
 
 
 def defined(code: str) -> list[str]:
