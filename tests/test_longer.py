@@ -4,9 +4,13 @@ import json
 import re
 
 import answers
+import chapters
 import pytest
 
+from hybridlib.page import exercise
+
 EXERCISES = sorted((answers.ROOT / "teach" / "exercises").glob("*.ipynb"))
+# what its set is called in teach/assignments.yml
 SETS = "autoregression", "made", "flows", "graphaf"
 
 
@@ -49,6 +53,20 @@ class TestLonger:
             assert cell["cell_type"] == "markdown" or not (cell["outputs"] or cell["execution_count"])
         prose = "\n".join("".join(c["source"]) for c in cells.values() if c["cell_type"] == "markdown")
         assert len(re.findall(r"^# ", prose, flags=re.MULTILINE)) == 1 and "**Hand in**" in prose
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
+def test_each_check_needs_imports_and_data_alone(path):
+    cells = {name: (tags, source) for _, name, tags, source in chapters.cells(path)}
+    given = {"__name__": "__main__"}
+    for name, (_, source) in cells.items():
+        if name == "imports" or name.split("-")[0] == "data":
+            exec(compile(source, f"<{name}>", "exec"), given)
+    for name in answers.exercises(path.stem):
+        names = dict(given)
+        exec(compile(cells[name][1], f"<{name}>", "exec"), names)
+        feedback = answers.outcome("", cells[f"{name}-check"][1], names, f"<{name}>")
+        assert isinstance(feedback, exercise.Result) and feedback.summary.startswith("Not written yet"), feedback
 
 
 def test_every_set_has_at_most_two():
