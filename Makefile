@@ -1,9 +1,10 @@
 # make book    build the site: environment, execution of every notebook, HTML; warnings are errors
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
-# make teach   what goes to a class: slides, from teach/ into _build/teach
+# make teach   what goes to a class: slides, and quizzes for other systems, from teach/ into _build/teach
 # make elsewhere    the chapters with other seeds, threads and processor capabilities
 # make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
 # make quick | oldest    lint and the library's tests in minutes; the tests with the oldest versions of pyproject.toml
+# make pdf    the book as one PDF in _build/pdf, or some chapters as work sheets: make pdf CHAPTERS="made flows"
 # make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
 # make format | first-cells | lock | repository URL=... BRANCH=...             the commands that rewrite files
 
@@ -38,7 +39,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: book teach test quick oldest elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
-.PHONY: repository browser
+.PHONY: repository browser pdf
 .DEFAULT_GOAL := book
 
 env:
@@ -56,8 +57,13 @@ serve: book
 	@echo "http://localhost:8000 (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
 
+pdf: book browser
+	$(BIN)/python tools/pdf.py $$CHAPTERS
+
 teach: env
 	@$(BIN)/python tools/slides.py
+	@$(BIN)/python -m hybridlib.teach export gift --out _build/teach/export
+	@$(BIN)/python -m hybridlib.teach export qti --out _build/teach/export
 
 test: lint book teach browser
 	$(PYTEST)

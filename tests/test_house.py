@@ -470,7 +470,7 @@ class TestCommandLine:
         "target, name",
         [("repository", "URL"), ("repository", "BRANCH"), ("colab-test", "CHAPTERS"), ("lock", "HELD")]
         + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")]
-        + [("gpu-rehearsal", "CHAPTERS"), ("gpu-rehearsal", "FULL"), ("gpu-test", "CHAPTERS")],
+        + [("gpu-rehearsal", "CHAPTERS"), ("gpu-rehearsal", "FULL"), ("gpu-test", "CHAPTERS"), ("pdf", "CHAPTERS")],
     )
     def test_is_never_executed(self, tmp_path, target, name, value):
         shutil.copy(ROOT / "Makefile", tmp_path)
@@ -478,6 +478,7 @@ class TestCommandLine:
         inside.parent.mkdir(parents=True)
         inside.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" "${name}" "$OMP_NUM_THREADS" >> given\n')
         inside.chmod(0o755)
+        (inside.parent / "jupyter-book").symlink_to("python")
         command = ["make", target, f"PYTHON={inside}", f"{name}={value}"]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
         given = (tmp_path / "given").read_text().splitlines()

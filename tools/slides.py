@@ -27,9 +27,9 @@ wrongly, and what to answer them. No formulas (the speaker's window typesets non
 Cells: ```` ```{code-cell} ````, with tags in the line below, `:tags: [remove-input, side]`. `remove-input` shows only
 what comes out (figures, tables, explorers), `remove-output` only the code, `remove-cell` neither (imports, data,
 trainings). `side` puts a cell to the right of the text (600 pixels), `wide` likewise (780); write it before the text.
-`across` shows a cell's code to the left of what it prints. What is printed, plotted or put in a table is computed: no
-number is typed that a cell or a record (`records.published`) could give; an `assert` in a hidden cell holds what is
-claimed.
+`across` shows a cell's code to the left of what it prints; `after` keeps a cell back until a click. What is printed,
+plotted or put in a table is computed: no number is typed that a cell or a record (`records.published`) could give; an
+`assert` in a hidden cell holds what is claimed.
 
 Figures: `viz.figure(ax, alt="...")`, drawn for its place: size=(5, 3.8) at the side, (8.5, 3.5) alone. They are
 scaled to the room there is, and so are explorers (static/slides.js). Pictures in Markdown need an alt text as well.
@@ -41,7 +41,7 @@ of a `remove-input` cell; one check; `## Recap`; last of all `## Before the next
 Check: `widgets.quiz([widgets.questions("made")[1]], title="Check")` takes question 2 of that chapter's quiz. Its
 answers open by click or key, without a kernel; one question fits on a slide.
 
-Guess: put the answer where a click shows it:
+Guess: put the answer where a click shows it, in a cell tagged `after`, or as text:
 
     :::{revealjs-fragments}
     Ten of twenty, in both masks.

@@ -1,6 +1,7 @@
 """The pages for teachers, made from the data in teach/ while the site is built, so that they cannot differ from it.
 
-Three directives: `{syllabi}` and `{sessions}` show teach/syllabi.yml, `{prerequisites}` shows teach/prerequisites.yml.
+`{syllabi}` and `{sessions}` show teach/syllabi.yml, `{beside}` shows teach/questions.yml, and `{prerequisites}` shows
+teach/prerequisites.yml.
 """
 
 from functools import cache
@@ -84,8 +85,7 @@ def at_home(syllabus):
         own = [sessions[name] for name in part["sessions"]]
         reads = syllabus.get("reads", ["before", "after"])
         places = [place for session in own for when in reads for place in session[when]]
-        for name, instead in part.get("instead", {}).items():
-            places += sessions[name]["essentials"] if instead == "essentials" else instead
+        places += [place for name in part.get("instead", []) for place in sessions[name]["essentials"]]
         work = [exercise for session in own for exercise in to_solve(session, syllabus["kinds"], graded)]
         solve = sum(reading.exercises(name)[key].minutes for name, key in work)
         handed = sum(60 * sets().get(name, {"hours": 6})["hours"] / given.count(name) for name in part.get("sets", []))
@@ -115,7 +115,8 @@ def session_link(name):
 
 def shown_syllabus(syllabus):
     """A syllabus as text for the page: what it is for, a table of its parts, the plan of its exercise class."""
-    most = f"At home {syllabus['hours']:g} hours are enough for each {syllabus['part'].lower()}."
+    most = f"{syllabus['hours']} hours" if syllabus["hours"] >= 1 else f"{60 * syllabus['hours']:.0f} minutes"
+    most = f"At home {most} are enough for each {syllabus['part'].lower()}."
     lines = [f"{syllabus['about']} {most}", "", f"**What to skip.** {syllabus['skip']}", ""]
     lines += [f"| {syllabus['part']} | sessions | reading | exercises | graded set | at home |", "|--|--|--|--|--|--|"]
     home = at_home(syllabus)
@@ -154,6 +155,9 @@ def shown_session(name, session):
     for when in ("before", "after"):
         if session[when]:
             lines += [f"**Read {when}**, {clock(to_read(session[when]))}: {'; '.join(map(link, session[when]))}.", ""]
+    if "essentials" in session:
+        spent, places = clock(to_read(session["essentials"])), "; ".join(map(link, session["essentials"]))
+        lines += [f"**If the session is left out**, read at least, {spent}: {places}.", ""]
     work = []
     for chapter, keys in session["exercises"].items():
         for key in keys:
@@ -164,6 +168,39 @@ def shown_session(name, session):
         spent = sum(reading.exercises(c)[key].minutes for c, keys in session["exercises"].items() for key in keys)
         lines += [f"**Exercises**, {clock(spent)}: {'; '.join(work)}.", ""]
     lines += [f"**Slides** `teach/slides/{name}.md`, built by `make teach`.", ""]
+    return lines
+
+
+def shown_questions(asked):
+    """What stands beside a chapter as text for the page: discussion, exam question with a folded rubric, and cures."""
+    lines = ["**To discuss**", ""]
+    for item in asked["discussion"]:
+        lines += [f"1. {item['ask']}", "", f"   *A good discussion touches:* {item['touches']}", ""]
+    points = sum(worth for worth, _ in asked["exam"]["rubric"])
+    lines += [f"**For an exam**, {points} points", "", asked["exam"]["ask"], ""]
+    lines += ["<details><summary>Rubric, and how to vary the question</summary>", ""]
+    rubric = [(worth, what.replace("|", r"\|")) for worth, what in asked["exam"]["rubric"]]  # bars would be columns
+    lines += ["| points | for |", "|--|--|", *(f"| {worth} | {what} |" for worth, what in rubric), ""]
+    lines += [
+        f"*To vary it:* {asked['exam']['vary']}",
+        "",
+        "</details>",
+        "",
+        "**What people believe, and what cures it**",
+        "",
+    ]
+    for item in asked["misconceptions"]:
+        lines += [f"- *{item['belief'].rstrip('.')}.* {item['cure']} Shown in {link(item['place'])}.", ""]
+        if "code" in item:
+            lines += ["  ```python", *(f"  {line}".rstrip() for line in item["code"].splitlines()), "  ```", ""]
+            lines += [
+                "  It prints:",
+                "",
+                "  ```text",
+                *(f"  {line}" for line in item["prints"].splitlines()),
+                "  ```",
+                "",
+            ]
     return lines
 
 
@@ -207,6 +244,15 @@ class Sessions(FromData):
         ]
 
 
+class Beside(FromData):
+    files = ("questions",)
+
+    def shown(self):
+        asked = data("questions")
+        titles = {name: next(iter(reading.sections(name).values())).title for name in asked}
+        return [self.section(f"beside-{name}", titles[name], shown_questions(asked[name])) for name in asked]
+
+
 class Prerequisites(FromData):
     files = ("prerequisites",)
 
@@ -218,11 +264,14 @@ class Prerequisites(FromData):
         quiz = widgets.quiz([lms.without_link(item) for item in asked], title="Ten questions")
         refresh = [f"1. [{item['refresh']['text']}]({item['refresh']['href']})" for item in asked]
         below = nodes.container()
-        self.parsed(["Where the subject of each question can be read again, one after the other:", "", *refresh], below)
+        self.parsed(
+            ["Where the subject of each question can be read again, in the sequence of the questions:", "", *refresh],
+            below,
+        )
         return [nodes.raw("", quiz.html(), format="html"), *below.children]
 
 
 def setup(app):
     """Called by site_fixes, the extension of the site."""
-    for name, directive in {"syllabi": Syllabi, "sessions": Sessions, "prerequisites": Prerequisites}.items():
-        app.add_directive(name, directive)
+    for directive in (Syllabi, Sessions, Beside, Prerequisites):
+        app.add_directive(directive.__name__.lower(), directive)

@@ -20,23 +20,32 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target.closest?.(EXPLORER)) document.activeElement.blur();
 });
 
-// Explorers as large as their slides have room for, and figures no larger.
-function fit(Reveal) {
-  const scale = Reveal.getScale();
-  for (const slide of Reveal.getSlides()) {
-    const { top } = slide.getBoundingClientRect();
-    const parts = [...slide.children].filter((part) => !part.matches("aside"));
-    const over = () => Math.max(...parts.map((part) => part.getBoundingClientRect().bottom - top)) / scale - LOWEST;
-    for (const explorer of slide.querySelectorAll(EXPLORER)) {
-      for (let zoom = 1.8; zoom > 0.6; zoom -= 0.05) {
-        explorer.style.zoom = zoom;
-        if (over() <= 0) break;
-      }
+// reveal.js counts fragments when it starts; a cell cannot stand inside a fragment, so it becomes one.
+for (const cell of document.querySelectorAll(".cell.tag_after")) cell.classList.add("fragment");
+
+// Explorers as large as their slide has room for, at most `largest`, and figures no larger.
+function fit(slide, largest = 1.8) {
+  const scale = globalThis.Reveal.getScale();
+  const { top } = slide.getBoundingClientRect();
+  const parts = [...slide.children].filter((part) => !part.matches("aside"));
+  const over = () => Math.max(...parts.map((part) => part.getBoundingClientRect().bottom - top)) / scale - LOWEST;
+  for (const explorer of slide.querySelectorAll(EXPLORER)) {
+    for (let zoom = largest; zoom > 0.6; zoom -= 0.05) {
+      explorer.style.zoom = zoom;
+      if (over() <= 0) break;
     }
-    const drawings = slide.querySelectorAll("figure > svg");
-    const heights = [...drawings].map((drawing) => drawing.getBoundingClientRect().height / scale - over());
-    if (over() > 0) drawings.forEach((drawing, i) => { drawing.style.maxHeight = `${heights[i]}px`; });
   }
+  const drawings = slide.querySelectorAll("figure > svg");
+  const heights = [...drawings].map((drawing) => drawing.getBoundingClientRect().height / scale - over());
+  if (over() > 0) drawings.forEach((drawing, i) => { drawing.style.maxHeight = `${heights[i]}px`; });
+}
+
+// An answer of a quiz, or a larger network, makes an explorer grow: it still stays on its slide.
+for (const kind of ["click", "change"]) {
+  addEventListener(kind, ({ target }) => {
+    const explorer = target.closest?.(EXPLORER);
+    if (explorer) requestAnimationFrame(() => fit(explorer.closest("section"), Number(explorer.style.zoom)));
+  });
 }
 
 addEventListener("DOMContentLoaded", () => {
@@ -48,5 +57,5 @@ addEventListener("DOMContentLoaded", () => {
 // Measured once formulas and explorers are there.
 addEventListener("load", async () => {
   await globalThis.MathJax?.startup?.promise;
-  if (globalThis.Reveal) fit(globalThis.Reveal);
+  globalThis.Reveal?.getSlides().forEach((slide) => fit(slide));
 });
