@@ -244,7 +244,7 @@ def _write(chosen, handed_in, out):
     rows.writerow(["student", *titles, f"total ({_checked_points(chosen):g})", "remarks"])
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grades") as beside:
         done = Path(beside) / "grades"
-        done.mkdir()
+        done.mkdir(mode=0o700)  # for the teacher alone
         for each in handed_in:
             points = [
                 "" if one.is_open else points_of(one, each.outcomes.get(one.title, [])) for one in chosen.exercises
