@@ -15,7 +15,7 @@ from pathlib import Path
 from ..page.exercise import FAILED, PASSED, STUB, Result
 from . import sandbox
 from .handouts import cell_id, marker
-from .sets import Assignment, Graded, defined, text_of
+from .sets import Assignment, Graded, as_answer, defined, text_of, with_those_before
 from .tampering import SUSPECT
 
 SEEDS = 2**31  # a seed is a whole number from 0, and below this
@@ -179,7 +179,7 @@ def grade(chosen: Assignment, folder: Path, out: Path, *, seed: int, seconds: in
     checked = [one for one in chosen.exercises if not one.is_open]
     jobs = {str(one.notebook): [] for one in checked}
     for one in checked:  # the kit's own solution first: if that fails, nobody is graded
-        if (solution := sandbox.with_those_before(one, chosen.exercises, sandbox.as_answer)) is not None:
+        if (solution := with_those_before(one, chosen.exercises, as_answer)) is not None:
             jobs[str(one.notebook)].append((None, one, solution))
         for submission in handed_in:
             if (codes := _codes(submission, one, chosen)) is not None:
@@ -218,7 +218,7 @@ def _codes(submission, one, chosen):
     if words := sorted({match[0] for match in SUSPECT.finditer(found)}):
         submission.remarks.append(f"{one.title}: look at it, it mentions {', '.join(words)}")
     stub = one.part("stub")
-    return sandbox.with_those_before(
+    return with_those_before(
         one, chosen.exercises, lambda each: found if each is one else answer_in(submission.cells, each)[0] or stub
     )
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from .sandbox import solution_code
-from .sets import LONGER, WITHHELD, Assignment, Graded, call_of, text_of
+from .sets import LONGER, WITHHELD, Assignment, Graded, call_of, solution_code, text_of
 
 FIRST = Path("book/introduction.ipynb")  # whose first cell is that of all chapters
 HANDED_OUT = "handouts/{name}.ipynb"  # where Colab's button expects a student's notebook in the repository

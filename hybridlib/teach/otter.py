@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 
 from .handouts import properties_of, replace_text
-from .sandbox import as_answer
-from .sets import Assignment, call_of
+from .sets import Assignment, as_answer, call_of
 
 # The needed cells run anew in every test, so that nothing which a student redefines can be met there.
 TEST = """\

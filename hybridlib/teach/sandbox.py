@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -28,40 +27,13 @@ import torch
 
 from ..page import exercise as feedback
 from .seeds import shift
-from .sets import Graded, assignment, call_of, definitions
+from .sets import as_answer, assignment, call_of, with_those_before
 from .tampering import TamperedError, guarded, refuse, sealed, trusted_modules
 
 ANSWER = "<answer>"
 MOST = 1_000_000  # bytes of a verdict
 FILE_SIZE = 10_000_000  # bytes of a file that an answer writes
 NEW_USER, NEW_PROCESSES, NEW_NETWORK, DIE_WITH_PARENT = 0x10000000, 0x20000000, 0x40000000, 1  # of Linux
-
-
-def solution_code(exercise: Graded) -> str | None:
-    """The solution without what it prints and asserts, or None where it is withheld.
-
-    What stays are imports, functions, classes, the names that it gives to them, and comments inside.
-
-    >>> from hybridlib.teach.sets import assignment
-    >>> print(solution_code(assignment("made").exercises[2]).splitlines()[-1])
-        return x
-    """
-    if (code := exercise.part("solution")) is None:
-        return None
-    return definitions(code)
-
-
-def as_answer(exercise: Graded) -> str | None:
-    """The kit's solution as a student would hand it in, under the names of the stub; None where it is withheld.
-
-    >>> from hybridlib.teach.sets import assignment
-    >>> print(as_answer(assignment("made").exercises[2]).splitlines()[-1])
-    my_sampler = solution
-    """
-    if (code := solution_code(exercise)) is None:
-        return None
-    answer, solution = call_of(exercise.part("check"))[1], call_of(exercise.part("solution"))[1]
-    return f"{code}\n\n\n{ast.unparse(answer)} = {ast.unparse(solution)}"
 
 
 def ask(job: dict) -> list[dict]:
@@ -129,19 +101,6 @@ def _verdicts(job):
     return [_in_a_child(partial(work[row["exercise"]], row["codes"]), job) for row in job["answers"]]
 
 
-def with_those_before(exercise: Graded, graded: Iterable[Graded], code_of: Callable) -> list[str] | None:
-    """``code_of`` the exercises whose stubs this one needs, and of itself; None if one of them has none.
-
-    >>> from hybridlib.teach.sets import assignment
-    >>> exercises = assignment("made").exercises
-    >>> with_those_before(exercises[2], exercises, lambda one: one.name)
-    ['ex3']
-    """
-    chain = [one for one in graded if one.notebook == exercise.notebook and one.stub_id in exercise.needs]
-    codes = [code_of(one) for one in (*chain, exercise)]
-    return None if None in codes else codes
-
-
 def _judged(exercise, given, trusted, extra, codes, verify_with=sealed):
     """The outcomes of an exercise's check on the last of some cells of a student: [[property, verdict, message], ...].
 
@@ -202,7 +161,7 @@ def _in_a_child(work, job):
         if pid == 0:
             _child(work, job, os.path.realpath(scratch), writer, word.encode())
         os.close(writer)
-        clock = 3 * job["seconds"] + 10  # for those who sleep
+        clock = 10 * job["seconds"] + 60  # for those who wait for what never comes
         said = _read(reader, begun + clock, word.encode())
         for kill, target in ((os.killpg, pid), (os.kill, pid)):
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -7,6 +7,7 @@ without a check is open: its stub is Markdown, and people grade it.
 import ast
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -179,6 +180,43 @@ def defined(code: str) -> list[str]:
         elif isinstance(node, ast.Assign):
             names += [target.id for target in node.targets if isinstance(target, ast.Name)]
     return names
+
+
+def solution_code(exercise: Graded) -> str | None:
+    """The solution without what it prints and asserts, or None where it is withheld.
+
+    What stays are imports, functions, classes, the names that it gives to them, and comments inside.
+
+    >>> print(solution_code(assignment("made").exercises[2]).splitlines()[-1])
+        return x
+    """
+    if (code := exercise.part("solution")) is None:
+        return None
+    return definitions(code)
+
+
+def as_answer(exercise: Graded) -> str | None:
+    """The kit's solution as a student would hand it in, under the names of the stub; None where it is withheld.
+
+    >>> print(as_answer(assignment("made").exercises[2]).splitlines()[-1])
+    my_sampler = solution
+    """
+    if (code := solution_code(exercise)) is None:
+        return None
+    answer, solution = call_of(exercise.part("check"))[1], call_of(exercise.part("solution"))[1]
+    return f"{code}\n\n\n{ast.unparse(answer)} = {ast.unparse(solution)}"
+
+
+def with_those_before(exercise: Graded, graded: Iterable[Graded], code_of: Callable) -> list[str] | None:
+    """``code_of`` the exercises whose stubs this one needs, and of itself; None if one of them has none.
+
+    >>> exercises = assignment("made").exercises
+    >>> with_those_before(exercises[2], exercises, lambda one: one.name)
+    ['ex3']
+    """
+    chain = [one for one in graded if one.notebook == exercise.notebook and one.stub_id in exercise.needs]
+    codes = [code_of(one) for one in (*chain, exercise)]
+    return None if None in codes else codes
 
 
 def assignments() -> dict[str, Assignment]:

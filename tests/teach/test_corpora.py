@@ -3,10 +3,15 @@
 With a teacher's seed, in the sandbox. Runs cells of the chapters, so `make quick` leaves it out.
 """
 
+import json
+import os
+import subprocess
+import sys
+
 import answers
 import pytest
 
-from hybridlib.teach import grading, sandbox, sets
+from hybridlib.teach import grading, handouts, sandbox, sets
 
 SEED = 8513
 PLACES = [(name, path) for name, one in sets.assignments().items()
@@ -19,12 +24,12 @@ def test_answers_get_what_they_deserve(name, path):
     trials = []
     for one in chosen.exercises:
         if one.notebook == path and not one.is_open and one.part("solution"):
-            tried = [{"is": "right", "about": "the solution", "code": sandbox.as_answer(one)}]
+            tried = [{"is": "right", "about": "the solution", "code": sets.as_answer(one)}]
             tried += [{"is": "stub", "about": "as it is found", "code": one.part("stub")}]
             trials += [(one, answer) for answer in tried + answers.corpus(path.stem)[one.name]]
     rows = []
     for one, answer in trials:
-        codes = sandbox.with_those_before(one, chosen.exercises, sandbox.as_answer)
+        codes = sets.with_those_before(one, chosen.exercises, sets.as_answer)
         rows.append({"exercise": one.name, "codes": [*codes[:-1], answer["code"]]})
     job = {"set": name, "notebook": str(path), "seed": SEED, "extra": "", "seconds": 60, "bytes": grading.MEMORY}
     wrong = []
@@ -34,3 +39,15 @@ def test_answers_get_what_they_deserve(name, path):
         if not fits or verdict["remark"]:
             wrong.append(f"{one.title}, {answer['is']} ({answer['about']}): {points} of {one.points}, {verdict}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", sets.assignments())
+def test_a_students_notebook_runs_from_top_to_bottom(name, tmp_path):
+    """With its stubs, in a process of its own, and in two minutes of a processor."""
+    path, *_ = handouts.write_handouts(sets.assignment(name), tmp_path, 20)
+    cells = [sets.text_of(cell) for cell in sets.cells_of(path).values() if cell["cell_type"] == "code"]
+    run = "import json, sys, time\nfor code in json.load(sys.stdin): exec(code)\nassert time.process_time() < 120"
+    quiet = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
+    how = {"cwd": tmp_path, "text": True, "capture_output": True, "env": os.environ | quiet}
+    done = subprocess.run([sys.executable, "-c", run], input=json.dumps(cells), **how)
+    assert done.returncode == 0, done.stderr

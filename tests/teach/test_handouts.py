@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-from hybridlib.teach import handouts, sandbox, sets
+from hybridlib.teach import handouts, sets
 
 
 def cells(path):
@@ -65,7 +65,7 @@ def test_no_line_of_a_solution_is_in_a_students_notebook(name, tmp_path):
              if not cell["id"].endswith(("solution", "hint")) for line in sets.text_of(cell).splitlines()}  # fmt: skip
     for one in chosen.exercises:
         if not one.is_open:
-            lines = {line.strip() for line in sandbox.solution_code(one).splitlines()} - known
+            lines = {line.strip() for line in sets.solution_code(one).splitlines()} - known
             assert lines and not lines & told, f"{one.title}: {lines & told}"
 
 

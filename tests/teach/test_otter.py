@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hybridlib.teach import handouts, otter, sandbox, sets
+from hybridlib.teach import handouts, otter, sets
 
 
 def test_blocks_are_those_of_otter(kit):
@@ -33,7 +33,7 @@ def test_a_test_is_one_function_that_judges_the_names_of_a_notebook(kit, code, h
     one = sets.assignment("doubles").exercises[0]
     env, found = {}, []
     exec(one.part("stub"), env)
-    exec(sandbox.as_answer(one) if code is None else code, env)
+    exec(sets.as_answer(one) if code is None else code, env)
     for text in otter._tests(one):
         (function,) = ast.parse(text).body
         names = {}
