@@ -9,8 +9,10 @@ tests use, too, runs the explorers, typesets the mathematics and counts the page
 
 import html
 import json
+import logging
 import mimetypes
 import os
+import re
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -21,14 +23,25 @@ from browser import STALLED, find_browser
 from bs4 import BeautifulSoup
 from first_cells import released
 from playwright.sync_api import sync_playwright
-from pypdf import PdfReader
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import NameObject, TextStringObject
 from repository import addresses
 from site_fixes import footer
 
 ROOT = Path(__file__).resolve().parent.parent
 HTML, PDF = ROOT / "_build/html", ROOT / "_build/pdf"
 HOST = "http://book.invalid/"  # a name that no server can have; everything comes from HTML
+OLDEST = 131  # the first Chromium that prints what `@page` says of the margins
 ONLY_ON_THE_SITE = ("book/api", "book/teach/")  # for looking up, and for teachers
+DRAWN = "() => [...document.querySelectorAll('[id^=explorer-]')].every(e => e.querySelector('.hybridlib-explorer'))"
+# Links that explorers made, which Python did not see: into the document, or to the site.
+LEAD = f"""() => document.querySelectorAll(".hybridlib-explorer").forEach(host => {{
+  for (const link of host.shadowRoot.querySelectorAll("a[href]")) {{
+    if (!link.href.startsWith("{HOST}")) continue;
+    const page = link.href.slice("{HOST}".length), inside = page.replace("book/", "").replace(".html", "--");
+    link.href = document.getElementById(inside) ? `#${{inside}}` : `${{document.body.dataset.site}}/${{page}}`;
+  }}
+}})"""
 NUMBER = """places => document.querySelectorAll(".book-contents a").forEach(
   link => link.dataset.page = places[link.hash.slice(1)])"""
 UNFOLDED = ".tag_hide-cell > details, .tag_hide-output > details, details:not([class])"  # solutions, sources, hints
@@ -122,8 +135,7 @@ def document(pages: list[str], captions: list[str]) -> str:
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     site = addresses(config["repository"]["url"])[-1]
     head = BeautifulSoup((HTML / f"{pages[0]}.html").read_text("utf-8"), "html.parser").head
-    for tag in head.select("script[type='application/vnd.jupyter.widget-state+json'], title"):
-        tag.decompose()
+    head.title.decompose()
     articles = [article(page, pages, site) for page in pages]
     titles = [chapter.h1.get_text() for chapter in articles]
     if captions:
@@ -137,7 +149,7 @@ def document(pages: list[str], captions: list[str]) -> str:
     return f"""<!DOCTYPE html><html lang="en" data-content_root="../" data-theme="light"><head>
 <title>{html.escape(config["title"] if captions else titles[0])}</title>
 {head.decode_contents()}<style>{STYLE}{running}</style></head>
-<body><div class="bd-main"><div class="bd-content"><div class="bd-article-container">
+<body data-site="{site}"><div class="bd-main"><div class="bd-content"><div class="bd-article-container">
 {front(config, site, articles, captions) if captions else ""}
 {"".join(str(chapter) for chapter in articles)}
 {"" if captions else f'<div style="page: {articles[0]["id"]}">{imprint(config, site)}</div>'}
@@ -169,6 +181,24 @@ def places(printed: bytes) -> dict[str, int]:
     }
 
 
+def mended(printed: bytes) -> bytes:
+    """The PDF with each bookmark once: Chromium writes a heading twice that it moved to the next page."""
+    writer = PdfWriter(clone_from=BytesIO(printed))
+
+    def entries(entry):
+        while entry is not None:
+            yield entry.get_object()
+            yield from entries(entry.get_object().get("/First"))
+            entry = entry.get_object().get("/Next")
+
+    for entry in entries(writer.root_object["/Outlines"].get_object().get("/First")):
+        if twice := re.fullmatch(r"(.{3,})\1", entry["/Title"]):
+            entry[NameObject("/Title")] = TextStringObject(twice[1])
+    with BytesIO() as file:
+        writer.write(file)
+        return file.getvalue()
+
+
 def typeset(browser, text: str, path: Path) -> None:
     """Print one HTML document into `path`, which appears when it is whole."""
     page = browser.new_page(viewport={"width": 665, "height": 980}, color_scheme="light", reduced_motion="reduce")
@@ -176,6 +206,8 @@ def typeset(browser, text: str, path: Path) -> None:
     page.route("**/*", serve(text))
     page.goto(f"{HOST}book/print.html", wait_until="load")
     page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready }")
+    page.wait_for_function(DRAWN)
+    page.evaluate(LEAD)
     paper = {"format": "A4", "prefer_css_page_size": True, "print_background": True, "outline": True, "tagged": True}
     printed = page.pdf(**paper)
     if page.locator(".book-contents").count():  # only now is it known on which pages the sections are
@@ -184,11 +216,12 @@ def typeset(browser, text: str, path: Path) -> None:
     page.close()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
-    beside.write_bytes(printed)
+    beside.write_bytes(mended(printed))
     os.replace(beside, path)
 
 
 def main(names: list[str]) -> None:
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # Chromium counts its objects wrongly, which harms nothing
     pages = [page for _, page in contents()]
     chapters = {Path(page).name: page for page in pages}
     if unknown := [name for name in names if name not in chapters]:
@@ -204,6 +237,8 @@ def main(names: list[str]) -> None:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"], timeout=STALLED
         )
+        if int(browser.version.split(".")[0]) < OLDEST:
+            sys.exit(f"{path} is version {browser.version}; page numbers need {OLDEST} or newer")
         for file, job in jobs.items():
             typeset(browser, document(*job), file)
             print(f"printed: {file.relative_to(ROOT)}")

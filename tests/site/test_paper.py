@@ -28,6 +28,13 @@ def test_a_printed_page_is_text_figures_and_stills(open_page, name):
     assert not cut, f"reaching over the edge of the paper: {cut}"
 
 
+def test_what_is_read_in_the_dark_is_printed_in_the_light(open_page):
+    page = open_page("book/glossary.html", scheme="dark")
+    for event, theme in (("beforeprint", "light"), ("afterprint", "dark")):
+        page.evaluate(f"dispatchEvent(new Event('{event}'))")
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+
+
 def texts(path):
     """Words of each page of a PDF; what stands in the margins comes first: the chapter's title, the page's number."""
     return [page.extract_text().split() for page in PdfReader(path).pages]
@@ -47,7 +54,8 @@ def test_a_book_has_numbered_pages_contents_and_links_inside(browser, tmp_path):
         number, heading = places[pdf.anchor(pages[1], name)], name.capitalize().replace("-", " ")
         assert heading in " ".join(read[number - 1]) and f"{heading} {number}" in " ".join(read[2]), heading
     assert places[pdf.anchor(pages[1])] > places[pdf.anchor(pages[0])] > 3
-    assert {"Introduction", "6. One idea, many masks", "Exercises"} <= {entry.title for entry in flat(reader.outline)}
+    marks = {entry.title for entry in flat(reader.outline)}
+    assert {"Introduction", "6. One idea, many masks", "Common mistakes", "Exercises", "Summary"} <= marks
 
     links = [link.get_object() for page in reader.pages for link in page.get("/Annots", [])]
     inside = {str(link["/Dest"]).removeprefix("/") for link in links if "/Dest" in link}
