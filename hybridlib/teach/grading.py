@@ -1,5 +1,6 @@
 """Grade a folder of submissions: grades.csv and a feedback page for each student. Nothing leaves this machine."""
 
+import ast
 import csv
 import hashlib
 import html
@@ -227,11 +228,19 @@ def _extra_code(path, chosen):
     """The source of extra properties, looked at: it is the teacher's, and runs with the checks."""
     try:
         code = path.read_text("utf-8")
-        names = defined(code)
+        named = {
+            ast.unparse(node.targets[0]): node.value for node in ast.parse(code).body if isinstance(node, ast.Assign)
+        }
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no file of Python: {error}") from None
-    if "properties" not in names:
-        raise ValueError(f'{path} must define properties = {{"{chosen.exercises[0].title}": [function, ...]}}')
+    titles = [one.title for one in chosen.exercises if not one.is_open]
+    if not isinstance(table := named.get("properties"), ast.Dict):
+        raise ValueError(f'{path} must define properties = {{"{titles[0]}": [function, ...]}}')
+    for key in table.keys:
+        if getattr(key, "value", None) not in titles:
+            raise ValueError(
+                f"{path}: {ast.unparse(key)} is no exercise of this set that has a check: {', '.join(titles)}"
+            )
     return code
 
 
