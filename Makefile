@@ -62,6 +62,7 @@ pdf: book browser
 
 teach: env
 	@$(BIN)/python tools/slides.py
+	@$(BIN)/python -m hybridlib.teach build
 	@$(BIN)/python -m hybridlib.teach export gift --out _build/teach/export
 	@$(BIN)/python -m hybridlib.teach export qti --out _build/teach/export
 
@@ -75,7 +76,7 @@ lint: env
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
 
 # what executes neither chapters nor the site's pages
-QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_answers.py --ignore tests/test_gpu_rehearsal.py
+QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_answers.py --ignore tests/teach/test_corpora.py --ignore tests/test_gpu_rehearsal.py
 
 quick: lint
 	$(PYTEST) $(QUICK)

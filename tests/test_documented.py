@@ -19,6 +19,10 @@ BUDGETS = {
         "vae flows dequantization argmax graphs rgcn subgraphs graphaf",
     ),
     "page": (1000, "page page.source page.viz page.explorer page.widgets page.exercise page.comparison"),
+    "teach": (
+        1350,
+        "teach teach.sets teach.handouts teach.grading teach.sandbox teach.tampering teach.seeds teach.otter teach.lms",
+    ),
 }
 
 

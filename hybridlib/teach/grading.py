@@ -1,5 +1,6 @@
 """Grade a folder of submissions: grades.csv and a feedback page for each student. Nothing leaves this machine."""
 
+import ast
 import csv
 import hashlib
 import html
@@ -15,7 +16,7 @@ from pathlib import Path
 from ..page.exercise import FAILED, PASSED, STUB, Result
 from . import sandbox
 from .handouts import cell_id, marker
-from .sets import Assignment, Graded, defined, text_of
+from .sets import Assignment, Graded, as_answer, defined, text_of, with_those_before
 from .tampering import SUSPECT
 
 SEEDS = 2**31  # a seed is a whole number from 0, and below this
@@ -179,7 +180,7 @@ def grade(chosen: Assignment, folder: Path, out: Path, *, seed: int, seconds: in
     checked = [one for one in chosen.exercises if not one.is_open]
     jobs = {str(one.notebook): [] for one in checked}
     for one in checked:  # the kit's own solution first: if that fails, nobody is graded
-        if (solution := sandbox.with_those_before(one, chosen.exercises, sandbox.as_answer)) is not None:
+        if (solution := with_those_before(one, chosen.exercises, as_answer)) is not None:
             jobs[str(one.notebook)].append((None, one, solution))
         for submission in handed_in:
             if (codes := _codes(submission, one, chosen)) is not None:
@@ -218,7 +219,7 @@ def _codes(submission, one, chosen):
     if words := sorted({match[0] for match in SUSPECT.finditer(found)}):
         submission.remarks.append(f"{one.title}: look at it, it mentions {', '.join(words)}")
     stub = one.part("stub")
-    return sandbox.with_those_before(
+    return with_those_before(
         one, chosen.exercises, lambda each: found if each is one else answer_in(submission.cells, each)[0] or stub
     )
 
@@ -227,11 +228,19 @@ def _extra_code(path, chosen):
     """The source of extra properties, looked at: it is the teacher's, and runs with the checks."""
     try:
         code = path.read_text("utf-8")
-        names = defined(code)
+        named = {
+            ast.unparse(node.targets[0]): node.value for node in ast.parse(code).body if isinstance(node, ast.Assign)
+        }
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no file of Python: {error}") from None
-    if "properties" not in names:
-        raise ValueError(f'{path} must define properties = {{"{chosen.exercises[0].title}": [function, ...]}}')
+    titles = [one.title for one in chosen.exercises if not one.is_open]
+    if not isinstance(table := named.get("properties"), ast.Dict):
+        raise ValueError(f'{path} must define properties = {{"{titles[0]}": [function, ...]}}')
+    for key in table.keys:
+        if getattr(key, "value", None) not in titles:
+            raise ValueError(
+                f"{path}: {ast.unparse(key)} is no exercise of this set that has a check: {', '.join(titles)}"
+            )
     return code
 
 
@@ -244,7 +253,7 @@ def _write(chosen, handed_in, out):
     rows.writerow(["student", *titles, f"total ({_checked_points(chosen):g})", "remarks"])
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grades") as beside:
         done = Path(beside) / "grades"
-        done.mkdir()
+        done.mkdir(mode=0o700)  # for the teacher alone
         for each in handed_in:
             points = [
                 "" if one.is_open else points_of(one, each.outcomes.get(one.title, [])) for one in chosen.exercises

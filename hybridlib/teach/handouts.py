@@ -9,8 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from .sandbox import solution_code
-from .sets import LONGER, WITHHELD, Assignment, Graded, call_of, text_of
+from .sets import LONGER, WITHHELD, Assignment, Graded, call_of, solution_code, text_of
 
 FIRST = Path("book/introduction.ipynb")  # whose first cell is that of all chapters
 HANDED_OUT = "handouts/{name}.ipynb"  # where Colab's button expects a student's notebook in the repository
@@ -100,7 +99,7 @@ def properties_of(exercise: Graded) -> list[str]:
     """The names of the properties of an exercise's check, as its reader meets them.
 
     >>> from hybridlib.teach.sets import assignment
-    >>> properties_of(assignment("made").exercises[1])[-1]
+    >>> properties_of(assignment("made").exercises[2])[-1]
     'it does the work itself'
     """
     before, _, asked = call_of(exercise.part("check"))
@@ -164,7 +163,7 @@ def _exercise_cells(one, given, solved):
         if told:
             yield _cell("markdown", f"{one.notebook.stem}-{name}"[:64], re.sub(r"\A#+", "##", text_of(cell)))
         else:
-            code = "# given: run it, and leave it as it is\n" + text_of(cell)
+            code = "# given: run it, and leave it as it is\n" + one.given_code(name)
             yield _cell("code", f"{one.notebook.stem}-{name}"[:64], code, deletable=False, editable=False)
     head = f"## {_heading(one)}\n\n*{one.title}: {one.points:g} points, about {one.minutes} minutes*\n\n"
     yield _cell("markdown", cell_id(one, "text"), head + text)
@@ -173,6 +172,7 @@ def _exercise_cells(one, given, solved):
     else:
         yield _cell("code", cell_id(one), f"# {marker(one)}\n{one.part('stub')}")
         yield _cell("code", cell_id(one, "check"), one.part("check"), deletable=False, editable=False)
+        given.add(f"{one.name}-check")
     if one.hint and (hint := one.part("hint")):
         yield _cell("markdown", cell_id(one, "hint"), hint)
     if solved:

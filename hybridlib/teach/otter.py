@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 
 from .handouts import properties_of, replace_text
-from .sandbox import as_answer
-from .sets import Assignment, call_of, text_of
+from .sets import Assignment, as_answer, call_of
 
 # The needed cells run anew in every test, so that nothing which a student redefines can be met there.
 TEST = """\
@@ -52,7 +51,7 @@ def export_otter(chosen: Assignment, folder: Path) -> list[Path]:
         cells.append(_cell("markdown", f"# {chosen.title}: {path.stem}\n\n{chosen.about}"))
         given = set()
         for one in [one for one in chosen.exercises if one.notebook == path]:
-            cells += [_cell("code", text_of(one.cells[name])) for name in one.given if name not in given]
+            cells += [_cell("code", one.given_code(name)) for name in one.given if name not in given]
             cells += _question(one)
             given.update(one.given)
         kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -87,7 +86,7 @@ def _tests(one):
     """A test for each property: the source of a function of the names that a student's notebook leaves."""
     before, answer, _ = call_of(one.part("check"))
     texts = {
-        "cells": [text_of(one.cells[name]) for name in one.given],
+        "cells": [one.given_code(name) for name in one.given],
         "asked": one.asked,
         "check": f"{one.part('stub')}\n{ast.unparse(ast.Module(before, []))}",
         "answer": ast.unparse(answer),

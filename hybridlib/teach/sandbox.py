@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -28,48 +27,13 @@ import torch
 
 from ..page import exercise as feedback
 from .seeds import shift
-from .sets import Graded, assignment, call_of, text_of
+from .sets import as_answer, assignment, call_of, with_those_before
 from .tampering import TamperedError, guarded, refuse, sealed, trusted_modules
 
 ANSWER = "<answer>"
 MOST = 1_000_000  # bytes of a verdict
 FILE_SIZE = 10_000_000  # bytes of a file that an answer writes
 NEW_USER, NEW_PROCESSES, NEW_NETWORK, DIE_WITH_PARENT = 0x10000000, 0x20000000, 0x40000000, 1  # of Linux
-
-
-def solution_code(exercise: Graded) -> str | None:
-    """The solution without what it prints and asserts, or None where it is withheld.
-
-    What stays are imports, functions, classes, the names that it gives to them, and comments inside.
-
-    >>> from hybridlib.teach.sets import assignment
-    >>> print(solution_code(assignment("made").exercises[1]).splitlines()[-1])
-        return x
-    """
-    if (code := exercise.part("solution")) is None:
-        return None
-    lines, kept = code.splitlines(), []
-    for node in ast.parse(code).body:
-        plain = isinstance(node, ast.Assign) and (
-            isinstance(node.value, ast.Name) or any(ast.unparse(target) == "solution" for target in node.targets)
-        )
-        if plain or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
-            first = min([node.lineno, *(mark.lineno for mark in getattr(node, "decorator_list", []))])
-            kept.append("\n".join(lines[first - 1 : node.end_lineno]))
-    return "\n\n\n".join(kept)
-
-
-def as_answer(exercise: Graded) -> str | None:
-    """The kit's solution as a student would hand it in, under the names of the stub; None where it is withheld.
-
-    >>> from hybridlib.teach.sets import assignment
-    >>> print(as_answer(assignment("made").exercises[1]).splitlines()[-1])
-    my_sampler = solution
-    """
-    if (code := solution_code(exercise)) is None:
-        return None
-    answer, solution = call_of(exercise.part("check"))[1], call_of(exercise.part("solution"))[1]
-    return f"{code}\n\n\n{ast.unparse(answer)} = {ast.unparse(solution)}"
 
 
 def ask(job: dict) -> list[dict]:
@@ -122,7 +86,8 @@ def _verdicts(job):
     exercises = {one.name: one for one in graded if not one.is_open}
     needed = {name for one in graded for name in one.given}
     shift(job["seed"])
-    cells = [(name, text_of(cell)) for name, cell in graded[0].cells.items() if name in needed]
+    torch.manual_seed(0)  # shifted, too: for what draws from the global generator
+    cells = [(name, graded[0].given_code(name)) for name in graded[0].cells if name in needed]
     given, trusted = ({"__name__": "__main__"} for _ in range(2))
     for names in (given, trusted):
         for name, code in cells:
@@ -134,19 +99,6 @@ def _verdicts(job):
             if wrong := [told for told in outcomes if told[1] != feedback.PASSED]:
                 raise ValueError(f"{one.title}: with this seed the kit's own solution fails: {wrong[0]}")
     return [_in_a_child(partial(work[row["exercise"]], row["codes"]), job) for row in job["answers"]]
-
-
-def with_those_before(exercise: Graded, graded: Iterable[Graded], code_of: Callable) -> list[str] | None:
-    """``code_of`` the exercises whose stubs this one needs, and of itself; None if one of them has none.
-
-    >>> from hybridlib.teach.sets import assignment
-    >>> exercises = assignment("made").exercises
-    >>> with_those_before(exercises[1], exercises, lambda one: one.name)
-    ['ex3']
-    """
-    chain = [one for one in graded if one.notebook == exercise.notebook and one.stub_id in exercise.needs]
-    codes = [code_of(one) for one in (*chain, exercise)]
-    return None if None in codes else codes
 
 
 def _judged(exercise, given, trusted, extra, codes, verify_with=sealed):
@@ -209,7 +161,7 @@ def _in_a_child(work, job):
         if pid == 0:
             _child(work, job, os.path.realpath(scratch), writer, word.encode())
         os.close(writer)
-        clock = 3 * job["seconds"] + 10  # for those who sleep
+        clock = 10 * job["seconds"] + 60  # for those who wait for what never comes
         said = _read(reader, begun + clock, word.encode())
         for kill, target in ((os.killpg, pid), (os.kill, pid)):
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -7,6 +7,7 @@ without a check is open: its stub is Markdown, and people grade it.
 import ast
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,11 @@ class Graded:
     def given(self) -> list[str]:
         """The ids of the cells that it needs, in their order, without stubs: the student's answers stand for those."""
         return [name for name in self.cells if name in self.needs and not STUBS.fullmatch(name)]
+
+    def given_code(self, name: str) -> str:
+        """The source of a needed cell; of the check of another exercise, what it defines."""
+        code = text_of(self.cells[name])
+        return definitions(code) if name.endswith("-check") else code
 
     @property
     def text(self) -> str:
@@ -144,6 +150,23 @@ def call_of(code: str) -> tuple[list[ast.stmt], ast.expr, ast.expr]:
     raise ValueError("the cell has no exercise.check(answer, properties)")
 
 
+def definitions(code: str) -> str:
+    """Imports, functions and classes of a cell, and what is called "solution" or is another name, as they stand there.
+
+    >>> definitions("import math\\n\\nx = math.pi\\nprint(x)\\nsolution = x + 1\\nagain = solution")
+    'import math\\n\\n\\nsolution = x + 1\\n\\n\\nagain = solution'
+    """
+    lines, kept = code.splitlines(), []
+    for node in ast.parse(code).body:
+        plain = isinstance(node, ast.Assign) and (
+            isinstance(node.value, ast.Name) or any(ast.unparse(target) == "solution" for target in node.targets)
+        )
+        if plain or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+            first = min([node.lineno, *(mark.lineno for mark in getattr(node, "decorator_list", []))])
+            kept.append("\n".join(lines[first - 1 : node.end_lineno]))
+    return "\n\n\n".join(kept)
+
+
 def defined(code: str) -> list[str]:
     """The names that the top level of a piece of code defines.
 
@@ -157,6 +180,43 @@ def defined(code: str) -> list[str]:
         elif isinstance(node, ast.Assign):
             names += [target.id for target in node.targets if isinstance(target, ast.Name)]
     return names
+
+
+def solution_code(exercise: Graded) -> str | None:
+    """The solution without what it prints and asserts, or None where it is withheld.
+
+    What stays are imports, functions, classes, the names that it gives to them, and comments inside.
+
+    >>> print(solution_code(assignment("made").exercises[2]).splitlines()[-1])
+        return x
+    """
+    if (code := exercise.part("solution")) is None:
+        return None
+    return definitions(code)
+
+
+def as_answer(exercise: Graded) -> str | None:
+    """The kit's solution as a student would hand it in, under the names of the stub; None where it is withheld.
+
+    >>> print(as_answer(assignment("made").exercises[2]).splitlines()[-1])
+    my_sampler = solution
+    """
+    if (code := solution_code(exercise)) is None:
+        return None
+    answer, solution = call_of(exercise.part("check"))[1], call_of(exercise.part("solution"))[1]
+    return f"{code}\n\n\n{ast.unparse(answer)} = {ast.unparse(solution)}"
+
+
+def with_those_before(exercise: Graded, graded: Iterable[Graded], code_of: Callable) -> list[str] | None:
+    """``code_of`` the exercises whose stubs this one needs, and of itself; None if one of them has none.
+
+    >>> exercises = assignment("made").exercises
+    >>> with_those_before(exercises[2], exercises, lambda one: one.name)
+    ['ex3']
+    """
+    chain = [one for one in graded if one.notebook == exercise.notebook and one.stub_id in exercise.needs]
+    codes = [code_of(one) for one in (*chain, exercise)]
+    return None if None in codes else codes
 
 
 def assignments() -> dict[str, Assignment]:

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any
@@ -173,7 +174,7 @@ def refuse(scratch: str, readable: Iterable[str], file: str) -> list[str]:
             frame = frame.f_back
         return frame is not None and frame.f_code.co_filename.startswith(ours)
 
-    def denied(event, args):
+    def forbidden(event, args):
         if event in PATHS:
             if args[0] is None or isinstance(args[0], int):
                 return False
@@ -188,19 +189,23 @@ def refuse(scratch: str, readable: Iterable[str], file: str) -> list[str]:
             return
         inside.append(event)
         try:
-            if denied(event, args):
+            if forbidden(event, args):
                 told = f"{event} {args[0] if event in PATHS else args[1]}" if event in PATHS | ATTRIBUTES else event
                 tried.append(told[:200])
                 raise PermissionError(f"not in an answer: {told[:200]}")
         finally:
             inside.pop()
 
-    def no_thread(*_):
-        tried.append("threads")
-        raise PermissionError("not in an answer: threads")
+    def denier(what):
+        def denied(*_):
+            tried.append(what)
+            raise PermissionError(f"not in an answer: {what}")
 
-    for module in (_thread, threading):  # of which Python 3.11 tells no hook
+        return denied
+
+    time.sleep = denier("time.sleep")  # of these Python 3.11 tells no hook
+    for module in (_thread, threading):
         for name in [name for name in vars(module) if "start_new_thread" in name or "start_joinable_thread" in name]:
-            setattr(module, name, no_thread)
+            setattr(module, name, denier("threads"))
     sys.addaudithook(hook)
     return tried

@@ -147,6 +147,7 @@ BAD = {
     "out": (["doubles", "empty", "--out", "empty"], "empty is there already"),
     "seed": (["doubles", "full", "--out", "g", "--seed", "-1"], "the seed must be"),
     "extra": (["doubles", "full", "--out", "g", "--extra", "nothing.py"], "nothing.py is no file of Python"),
+    "no exercise": (["doubles", "full", "--out", "g", "--extra", "extra.py"], "'small ex9' is no exercise of this set"),
     "no Python": (
         ["doubles", "full", "--out", "g", "--extra", "_config.yml"],
         "must define properties|no file of Python",
@@ -159,6 +160,7 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(kit, monkeypatch, n
     arguments, told = BAD[name]
     (kit / "empty").mkdir()
     (kit / "full").mkdir()
+    (kit / "extra.py").write_text("properties = {'small ex9': []}")
     (kit / "full/student-01.ipynb").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["teach", "grade", "--seed", "1", *arguments])
     with pytest.raises(SystemExit, match=told) as error:

@@ -71,6 +71,7 @@ ANSWERS = {
         "        return e.__traceback__.tb_frame\n", 0, "tb_frame"
     ),
     "frames in disguise": ("eval('1')\n" + RIGHT, 0, "compile"),
+    "sleeps": ("import time\ntime.sleep(1000)\n" + RIGHT, 0, "time.sleep"),
     "objects": ("import gc\ngc.get_objects()\n" + RIGHT, 0, "gc.get_objects"),
     "trace": ("import sys\nsys.settrace(print)\n" + RIGHT, 0, "sys.settrace"),
     "a hook of its own": ("import sys\nsys.addaudithook(print)\n" + RIGHT, 3, "addaudithook"),

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 
 import pytest
 import small_kit
@@ -74,3 +75,19 @@ def test_what_is_no_table_is_told(kit):
     os.chdir(kit / "book")
     with pytest.raises(ValueError, match="at the top of a clone"):
         sets.assignments()
+
+
+def test_minutes_are_those_that_the_chapters_and_the_longer_exercises_say():
+    longer = {}
+    for chosen in sets.assignments().values():
+        for one in chosen.exercises:
+            if one.notebook.parent == sets.LONGER:
+                longer.setdefault(one.notebook, []).append(one)
+            else:
+                assert f", {one.minutes} minutes)" in one.text.splitlines()[0], one.title
+        assert len({one.notebook for one in chosen.exercises if one.notebook.parent == sets.LONGER}) >= 1
+    for path, parts in longer.items():
+        said = re.search(r"Time: about (\d+ minutes|two hours)", path.read_text("utf-8"))[1]
+        minutes = 120 if said == "two hours" else int(said.split()[0])
+        assert sum(one.minutes for one in parts) == minutes, path.stem
+        assert [one.name for one in parts] == [f"ex{n}" for n in range(1, len(parts) + 1)], "all parts of it"
