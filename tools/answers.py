@@ -43,7 +43,7 @@ def notebook(chapter):
 def corpus(chapter):
     """The answers to a chapter's exercises -> {exercise: [answer, ...]}, nothing if there is no file."""
     path = ROOT / "tests" / "answers" / f"{chapter}.yml"
-    return yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+    return (yaml.safe_load(path.read_text("utf-8")) or {}) if path.exists() else {}
 
 
 def exercises(chapter):

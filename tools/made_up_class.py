@@ -38,7 +38,7 @@ def notebook(chosen, text, student):
 
 
 def main(name, folder):
-    chosen, folder = sets.assignment(name), Path(folder)
+    chosen, folder = sets.assignment(name), Path(folder)  # ValueError below where its solutions are withheld
     with tempfile.TemporaryDirectory() as scratch:
         text = handouts.write_handouts(chosen, Path(scratch), 20)[0].read_text("utf-8")
     folder.mkdir(parents=True)

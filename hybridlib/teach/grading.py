@@ -125,19 +125,15 @@ def answer_in(cells: list[dict], exercise: Graded) -> tuple[str | None, str]:
     kind = "markdown" if exercise.is_open else "code"
     texts = [(_id_of(cell), text_of(cell)) for cell in cells if cell.get("cell_type") == kind]
 
-    def named(text):
+    def named(name, text):
         try:
             return not exercise.is_open and {*exercise.asked} <= {*defined(text)}
         except (SyntaxError, ValueError):
             return False
 
-    ways = (
-        [text for name, text in texts if name == cell_id(exercise)],
-        [text for _, text in texts if marker(exercise) in text],
-        [text for name, text in texts if named(text)],
-    )
-    for found in ways:
-        if found:
+    by_id, by_mark = cell_id(exercise), marker(exercise)
+    for way in (lambda name, text: name == by_id, lambda name, text: by_mark in text, named):
+        if found := [text for name, text in texts if way(name, text)]:
             remark = f"{exercise.title}: {len(found)} cells hold an answer, the last counts" if len(found) > 1 else ""
             return re.sub(r"^[%!].*$", "", found[-1], flags=re.MULTILINE), remark  # lines for the notebook, not Python
     return None, f"{exercise.title}: no cell for it"

@@ -187,8 +187,10 @@ def solution_code(exercise: Graded) -> str | None:
 
     What stays are imports, functions, classes, the names that it gives to them, and comments inside.
 
-    >>> print(solution_code(assignment("made").exercises[2]).splitlines()[-1])
-        return x
+    >>> print(solution_code(Graded(Path("book/made.ipynb"), "ex1", 5, 30, (), "")))
+    def solution(H, D):
+        k = torch.arange(1, H + 1)
+        return -(-k * (D - 1) // H)
     """
     if (code := exercise.part("solution")) is None:
         return None
@@ -198,8 +200,8 @@ def solution_code(exercise: Graded) -> str | None:
 def as_answer(exercise: Graded) -> str | None:
     """The kit's solution as a student would hand it in, under the names of the stub; None where it is withheld.
 
-    >>> print(as_answer(assignment("made").exercises[2]).splitlines()[-1])
-    my_sampler = solution
+    >>> print(as_answer(Graded(Path("book/made.ipynb"), "ex1", 5, 30, (), "")).splitlines()[-1])
+    my_degrees = solution
     """
     if (code := solution_code(exercise)) is None:
         return None

@@ -1,8 +1,10 @@
 """The sets of the book are whole and fit their hours; a wrong entry is one clear error."""
 
+import builtins
 import copy
 import os
 import re
+import symtable
 
 import pytest
 import small_kit
@@ -91,3 +93,33 @@ def test_minutes_are_those_that_the_chapters_and_the_longer_exercises_say():
         minutes = 120 if said == "two hours" else int(said.split()[0])
         assert sum(one.minutes for one in parts) == minutes, path.stem
         assert [one.name for one in parts] == [f"ex{n}" for n in range(1, len(parts) + 1)], "all parts of it"
+
+
+def globals_of(code, name):
+    """Global names that a piece of code uses, and those that it makes."""
+    used, made, tables = set(), set(), [symtable.symtable(code, name, "exec")]
+    for table in tables:  # which grows
+        tables += table.get_children()
+        top = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            if top and (symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()):
+                made.add(symbol.get_name())
+            if symbol.is_referenced() and (top or symbol.is_global()):
+                used.add(symbol.get_name())
+    return used, made
+
+
+def test_an_exercise_needs_all_cells_whose_names_it_uses():
+    for chosen in sets.assignments().values():
+        for one in chosen.exercises:
+            if not one.is_open:
+                stubs = [sets.text_of(one.cells[name]) for name in one.needs if sets.STUBS.fullmatch(name)]
+                codes = [one.given_code(name) for name in one.given] + [*stubs, one.part("stub"), one.part("check")]
+                if not chosen.withheld:
+                    codes.append(sets.as_answer(one))
+                used, made = map(set().union, *(globals_of(code, one.title) for code in codes))
+                # what the solution of an earlier part defines, this one's may use
+                for earlier in chosen.exercises:
+                    if earlier.notebook == one.notebook and earlier.stub_id in one.needs and not chosen.withheld:
+                        made |= globals_of(sets.as_answer(earlier), one.title)[1]
+                assert not (lost := used - made - {*dir(builtins)}), f"{one.title}: nothing that it needs makes {lost}"
