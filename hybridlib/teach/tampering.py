@@ -119,13 +119,18 @@ def trusted_modules() -> list[ModuleType]:
 def guarded(answer: object, verify: Callable[[], None], file: str) -> object:
     """An answer whose functions are followed by `verify`, and may not return things that compare as they like.
 
-    ``file`` is the name under which the answer was compiled.
+    So are the methods of a class, and the functions that a function returns. ``file`` is the name under which the
+    answer was compiled.
 
     >>> guarded(lambda x: x + 1, lambda: None, "<answer>")(2)
     3
     """
     if type(answer) is tuple:
         return tuple(guarded(part, verify, file) for part in answer)
+    if isinstance(answer, type):
+        for name, method in [*vars(answer).items()]:
+            if isinstance(method, FunctionType) and method.__code__.co_filename == file:
+                setattr(answer, name, guarded(method, verify, file))
     if not isinstance(answer, FunctionType):
         return answer
 
@@ -135,7 +140,7 @@ def guarded(answer: object, verify: Callable[[], None], file: str) -> object:
         finally:
             verify()
         _no_impostor(value, file)
-        return value
+        return guarded(value, verify, file)
 
     called.__dict__.update(answer.__dict__, __wrapped__=answer)
     called.__name__, called.__doc__ = answer.__name__, answer.__doc__

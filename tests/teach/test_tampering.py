@@ -57,6 +57,16 @@ def test_functions_are_followed_and_the_rest_stays():
     assert calls == [1, 1]
 
 
+def test_methods_and_what_functions_return_are_followed_too():
+    calls, names = [], {}
+    code = "class C:\n    def f(self): return 1\n    g = f\ndef build():\n    return lambda: 2"
+    exec(compile(code, "<answer>", "exec"), names)
+    cls, build = guarded((names["C"], names["build"]), lambda: calls.append(1), "<answer>")
+    assert cls().f() == cls().g() == 1 and len(calls) == 2
+    assert build()() == 2 and len(calls) == 4
+    assert guarded(torch.nn.ReLU, lambda: calls.append(1), "<answer>")()(torch.ones(1)) == 1 and len(calls) == 4
+
+
 @pytest.mark.parametrize("text", ["f.__closure__[0]", "import os", "sys._getframe", "import gc", "setattr(x, 'y', 1)"])
 def test_words_to_look_at(text):
     assert SUSPECT.search(text) and not SUSPECT.search("positions = rows.cosine(system)")
