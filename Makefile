@@ -1,10 +1,12 @@
 # make book    build the site: environment, execution of every notebook, HTML; warnings are errors
 # make test    everything that must hold: lint, the site's build, library, notebooks and pages in a real browser
+# make teach   what goes to a class: slides, and quizzes for other systems, from teach/ into _build/teach
 # make elsewhere    the chapters with other seeds, threads and processor capabilities
 # make gpu-rehearsal | gpu-test    README and the chapters on a pretended GPU (FULL=1: whole trainings), or on a real one
 # make quick | oldest    lint and the library's tests in minutes; the tests with the oldest versions of pyproject.toml
+# make pdf    the book as one PDF in _build/pdf, or some chapters as work sheets: make pdf CHAPTERS="made flows"
 # make env | serve | lint | unit | site-test | bench | colab-test | clean     the parts; see the README
-# make format | first-cells | lock | repository URL=...                        the commands that rewrite files
+# make format | first-cells | lock | repository URL=... BRANCH=...             the commands that rewrite files
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,13 +19,14 @@ HELD ?= torch==2.13.0
 # Values given on the command line reach the scripts as text, through the environment and in quotes; without this,
 # make would expand them and the shell would run what stands behind a semicolon.
 override URL := $(value URL)
+override BRANCH := $(value BRANCH)
 override CHAPTERS := $(value CHAPTERS)
 override HELD := $(value HELD)
 override THREADS := $(value THREADS)
 override SHIFT := $(value SHIFT)
 override FULL := $(value FULL)
 override OUT := $(value OUT)
-export URL CHAPTERS HELD THREADS SHIFT FULL OUT
+export URL BRANCH CHAPTERS HELD THREADS SHIFT FULL OUT
 
 # as many processes as there are cores, each with one thread unless THREADS says more; who is done takes from the others
 PYTEST := OMP_NUM_THREADS="$$THREADS" $(BIN)/python -m pytest --numprocesses auto --dist worksteal
@@ -35,8 +38,8 @@ export TQDM_DISABLE := 1
 export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test quick oldest elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
-.PHONY: repository browser
+.PHONY: book teach test quick oldest elsewhere gpu-rehearsal gpu-test env serve lint unit site-test bench colab-test clean format first-cells lock
+.PHONY: repository browser pdf
 .DEFAULT_GOAL := book
 
 env:
@@ -54,17 +57,26 @@ serve: book
 	@echo "http://localhost:8000 (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
 
-test: lint book browser
+pdf: book browser
+	$(BIN)/python tools/pdf.py $$CHAPTERS
+
+teach: env
+	@$(BIN)/python tools/slides.py
+	@$(BIN)/python -m hybridlib.teach build
+	@$(BIN)/python -m hybridlib.teach export gift --out _build/teach/export
+	@$(BIN)/python -m hybridlib.teach export qti --out _build/teach/export
+
+test: lint book teach browser
 	$(PYTEST)
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/oxlint hybridlib/page/explorers
+	$(BIN)/oxlint hybridlib/page/explorers teach/slides/static
 	$(BIN)/nbstripout --keep-id --verify $(NOTEBOOKS)
 
 # what executes neither chapters nor the site's pages
-QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_answers.py --ignore tests/test_gpu_rehearsal.py
+QUICK := --ignore tests/site --ignore tests/test_notebooks.py --ignore tests/test_answers.py --ignore tests/teach/test_corpora.py --ignore tests/test_gpu_rehearsal.py
 
 quick: lint
 	$(PYTEST) $(QUICK)
@@ -79,7 +91,7 @@ oldest:
 unit: env
 	$(PYTEST) --ignore tests/site --ignore tests/test_notebooks.py
 
-site-test: book browser
+site-test: book teach browser
 	$(PYTEST) tests/site tests/test_notebooks.py
 
 browser: env
@@ -116,4 +128,4 @@ lock:
 	$(PYTHON) tools/lock.py $$HELD
 
 repository: env
-	$(BIN)/python tools/repository.py "$$URL"
+	$(BIN)/python tools/repository.py "$$URL" "$$BRANCH"

@@ -9,6 +9,7 @@
     described extras                                        models as plain JSON; optional packages
     recipes                                                 one command per published result: a table and its functions
     page                                                    what only the book's pages need
+    teach                                                   what only a teacher needs: assignments, a grader, exports
 
 Each room is a module with one idea: `from hybridlib.made import MADE`. Rooms are imported when they are asked for, so
 that `import hybridlib` is quick and needs none of the optional packages.
@@ -17,12 +18,14 @@ that `import hybridlib` is quick and needs none of the optional packages.
 import importlib
 
 __version__ = "0.1.0"
+__edition__ = "v0.1.0"  # the tag to which the links of `show` lead: this version's, or a term's; `make first-cells`
 
 ROOMS = (
     "noise", "outputs", "layers", "autoregressive", "independent", "fvsbn", "nade", "made", "ensembles", "transformer",
     "pixelcnn", "autoencoder", "vae", "flows", "dequantization", "argmax", "graphs", "rgcn", "subgraphs", "graphaf",
     "molecules", "universe", "metrics", "audit", "report", "faulty", "datasets", "train", "checkpoints", "records",
     "described", "extras", "recipes", "page",
+    "teach",
 )  # fmt: skip
 
 

@@ -1,17 +1,9 @@
 """The tool that executes notebooks: it names what failed and where, and shifts every seed without touching the text."""
 
-import random
-
 import execute
 import nbformat
-import numpy as np
 import pytest
-import shifted_seeds
-import torch
 from jupyter_cache import get_cache
-from sklearn.utils import check_random_state
-
-from hybridlib import datasets
 
 DRAWS = """\
 import random, numpy as np, torch
@@ -45,43 +37,6 @@ def test_seeds_are_shifted_where_generators_take_them(tmp_path):
     assert three.error is seven.error is None
     printed = [ran.notebook.cells[-1].outputs[0].text for ran in (three, seven)]
     assert printed[0] == printed[1] and printed[0].count(",") == 11
-
-
-class TestShift:
-    @pytest.fixture(autouse=True)
-    def as_it_was(self, monkeypatch):
-        """Whatever `shift` replaces comes back after the test."""
-        for owner, name in (
-            (torch, "Generator"),
-            (torch, "manual_seed"),
-            (torch.random, "manual_seed"),
-            (np.random, "RandomState"),
-            (np.random, "default_rng"),
-            (np.random, "seed"),
-            (random, "Random"),
-            (random, "seed"),
-        ):
-            monkeypatch.setattr(owner, name, getattr(owner, name))
-
-    def test_the_division_of_data_stays(self):
-        before = datasets._divided(list("abcdefghij"), 2)
-        shifted_seeds.shift(1)
-        after = datasets._divided(list("abcdefghij"), 2)
-        assert [part.tolist() for part in before] == [part.tolist() for part in after]
-
-    def test_old_generators_keep_their_class_and_other_packages_take_them(self):
-        old = np.random.RandomState(5)
-        expected = np.random.RandomState(6).rand()
-        shifted_seeds.shift(1)
-        assert isinstance(torch.default_generator, torch.Generator)
-        assert check_random_state(old) is old and check_random_state(5).rand() == expected
-
-    def test_what_is_no_number_stays(self):
-        expected = random.Random("text").random()
-        shifted_seeds.shift(1)
-        assert random.Random("text").random() == expected
-        np.random.default_rng(None)
-        random.Random()
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "import os; os._exit(1)"], ids=["raises", "dies"])
@@ -135,12 +90,13 @@ def test_side_by_side_fills_the_cores(monkeypatch):
 
 def test_the_cache_gets_what_it_lacks_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    path = notebook(tmp_path, "print(6 * 7)")
-    monkeypatch.setattr(execute, "ROOT", tmp_path)
-    monkeypatch.setattr(execute, "notebooks", lambda: [path])
-    execute.into_the_cache()
-    assert "small; slowest: cell-0 (cell 0)" in capsys.readouterr().out
-    cached = get_cache(tmp_path / "_build" / ".jupyter_cache").merge_match_into_notebook(nbformat.read(path, 4))[1]
-    assert cached.cells[0].outputs[0].text == "42\n"
-    execute.into_the_cache()
+    path, deck, folder = notebook(tmp_path, "print(6 * 7)"), tmp_path / "deck.md", tmp_path / "cache"
+    deck.write_text("---\nkernelspec: {name: python3}\n---\n# Deck\n\n```{code-cell}\nprint(6 * 8)\n```\n")
+    execute.into_the_cache([path, deck], folder)
+    told = capsys.readouterr().out
+    assert "small; slowest: cell-0 (cell 0)" in told and "deck; slowest: line-7 (cell 1)" in told, told
+    for file, text in ((path, "42\n"), (deck, "48\n")):
+        cached = get_cache(folder).merge_match_into_notebook(execute.read(file))[1]
+        assert cached.cells[-1].outputs[0].text == text
+    execute.into_the_cache([path, deck], folder)
     assert capsys.readouterr().out == ""

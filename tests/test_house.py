@@ -98,6 +98,16 @@ ARROWS = {
     "page.exercise": set(),
     "page.comparison": {"datasets", "extras", "train"},
     "recipes.__main__": {"datasets", "graphaf", "recipes", "records"},
+    "teach": set(),
+    "teach.otter": {"teach.handouts", "teach.sets"},
+    "teach.__main__": {"teach.grading", "teach.handouts", "teach.lms", "teach.otter", "teach.sets"},
+    "teach.grading": {"page.exercise", "teach.handouts", "teach.sandbox", "teach.sets", "teach.tampering"},
+    "teach.handouts": {"teach.sets"},
+    "teach.sandbox": {"page.exercise", "teach.seeds", "teach.sets", "teach.tampering"},
+    "teach.seeds": set(),
+    "teach.sets": set(),
+    "teach.tampering": set(),
+    "teach.lms": {"page.widgets"},
 }
 MAY_IMPORT_RDKIT = {"molecules", "universe", "metrics", "page.viz"}
 
@@ -223,14 +233,14 @@ def test_every_page_has_a_section(path):
 
 def test_every_room_is_in_the_reference():
     listed = set(re.findall(r"automodule:: hybridlib\.([\w.]+)", (ROOT / "book/api.md").read_text("utf-8")))
-    assert listed == ROOMS.keys() - {"__init__", "page", "recipes.__main__"}
+    assert listed == ROOMS.keys() - {"__init__", "page", "recipes.__main__", "teach.__main__"}
 
 
 def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
     listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
-    pages = [path for path in (ROOT / "book").iterdir() if path.suffix in (".md", ".ipynb")]
-    assert listed == {f"book/{path.stem}" for path in pages}
+    pages = [path for path in (ROOT / "book").rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert listed == {path.relative_to(ROOT).with_suffix("").as_posix() for path in pages}
 
 
 def test_nothing_is_unpickled():
@@ -250,6 +260,8 @@ def test_first_weights_come_from_the_global_generator():
         if path.name != "noise.py":
             assert "fork_rng" not in path.read_text("utf-8"), f"{path.name}: `noise.seeded` does that"
     for room, path in ROOMS.items():
+        if room == "teach.seeds":
+            continue  # it stands in for generators of other packages, which take a seed
         for kind in ast.walk(ast.parse(path.read_text("utf-8"))):
             for node in getattr(kind, "body", []) if isinstance(kind, ast.ClassDef) else []:
                 if isinstance(node, ast.FunctionDef) and node.name == "__init__":
@@ -276,7 +288,7 @@ def test_the_lock_is_portable_and_complete():
 
 class TestRepositoryAddress:
     OLD = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    NEW = "https://github.com/a-teacher/my-course"
+    NEW = "https://github.com/a-teacher/my-course"  # no fork's own
 
     def test_is_the_same_everywhere(self):
         # an address on GitHub that has our repository's name but another owner, or the other way round, was forgotten
@@ -286,33 +298,166 @@ class TestRepositoryAddress:
                 for found in re.findall(rf"github(?:\.com)?/{owner}/([\w.-]+)", path.read_text("utf-8")):
                     assert found.removesuffix(".git") == name, f"{path.name}: {owner}/{found}"
 
-    def test_one_command_changes_it_everywhere(self, tmp_path):
+    @pytest.fixture
+    def tree(self, tmp_path):
+        """A copy of every file that may name the address, as text by its name: a function that reads it anew."""
         for path in project_files():
-            if path.suffix in {".md", ".cff", ".toml", ".yml", ".ipynb"}:
+            if path.suffix in {".md", ".cff", ".toml", ".yml", ".ipynb"} or path.name in {"LICENSE", "__init__.py"}:
                 copy = tmp_path / path.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, copy)
-        repository.change(tmp_path, self.NEW)
-        texts = {path: path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file()}
-        owner = self.OLD.split("/")[-2]
-        assert not [str(path) for path, text in texts.items() if owner in text]
+        names = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+        return lambda: {str(name): (tmp_path / name).read_text("utf-8") for name in names}
+
+    def test_one_command_changes_address_and_edition_everywhere(self, tree, tmp_path):
+        repository.change(tmp_path, self.NEW, "2027-spring")
+        texts = tree()
         for name in ("_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "book/made.ipynb"):
-            assert self.NEW in texts[tmp_path / name], name
-        assert (
-            f"colab.research.google.com/github/a-teacher/my-course/blob/{first_cells.TAG}/"
-            in texts[tmp_path / "README.md"]
-        )
+            assert self.NEW in texts[name], name
+        assert "colab.research.google.com/github/a-teacher/my-course/blob/2027-spring/" in texts["README.md"]
+        assert f"git clone {self.NEW} && cd my-course\n" in texts["README.md"]
+        assert yaml.safe_load(texts["_config.yml"])["repository"] == {"url": self.NEW, "branch": "2027-spring"}
+        assert '\n__edition__ = "2027-spring"' in texts["hybridlib/__init__.py"]
+        assert f'git+{self.NEW}@2027-spring\\"' in texts["book/made.ipynb"]
+        tags = {tag for text in texts.values() for tag in re.findall(rf"{self.NEW}(?:@|/blob/|/tree/)([\w.-]+)", text)}
+        assert tags == {"2027-spring"}
+
+    def test_a_fork_says_whose_work_it_is_and_nothing_else_of_the_original_stays(self, tree, tmp_path):
+        repository.change(tmp_path, self.NEW)
+        texts = tree()
+        assert texts["README.md"].count(repository.ATTRIBUTION) == texts["LICENSE"].count(repository.ATTRIBUTION) == 1
+        cited = yaml.safe_load(texts["CITATION.cff"])
+        assert cited["repository-code"] == self.NEW
+        assert cited["preferred-citation"]["repository-code"] == repository.ORIGINAL
+        for field in ("title", "authors", "license", "type"):
+            assert cited["preferred-citation"][field] == cited[field]
+        for address in {*repository.addresses(repository.ORIGINAL), *repository.addresses(self.OLD)}:
+            for name, text in texts.items():
+                rest = text.replace(repository.ATTRIBUTION, "").replace(repository.CITED, "")
+                assert not re.search(re.escape(address) + r"(?![\w-])", rest), f"{name} still has {address}"
+
+    @pytest.mark.parametrize("name", ["README.md", "LICENSE"])
+    def test_attribution_stands_in_this_repository_and_cannot_be_lost_on_the_way(self, tree, tmp_path, name):
+        assert (ROOT / name).read_text("utf-8").count(repository.ATTRIBUTION) == 1
+        text = (tmp_path / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace(repository.ATTRIBUTION, ""), "utf-8")
+        before = tree()
+        with pytest.raises(ValueError, match=f"{name} has lost the line"):
+            repository.change(tmp_path, self.NEW, "2027-spring")
+        assert tree() == before
+
+    def test_a_fork_cites_the_book(self):
+        text = (ROOT / "CITATION.cff").read_text("utf-8")
+        assert text.endswith(repository.CITED) == (self.OLD != repository.ORIGINAL)
+        if self.OLD == repository.ORIGINAL:
+            assert "preferred-citation" not in text
+
+    def test_twice_is_once_and_there_is_a_way_back(self, tree, tmp_path):
+        before = tree()
+        changed = repository.change(tmp_path, self.NEW + "/", "2027-spring")
+        assert len(changed) >= 15 and repository.change(tmp_path, self.NEW, "2027-spring") == []
+        repository.change(tmp_path, branch="2027-autumn")
+        repository.change(tmp_path, "https://github.com/another/one.git")
+        repository.change(tmp_path, self.OLD, first_cells.TAG)
+        assert tree() == before
+
+    def test_all_or_nothing(self, tree, tmp_path, monkeypatch):
+        before, write_text, written = tree(), Path.write_text, []
+
+        def full_disk(path, *arguments):
+            written.append(path)
+            if len(written) == 5:
+                raise OSError("No space left on device")
+            return write_text(path, *arguments)
+
+        monkeypatch.setattr(Path, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            repository.change(tmp_path, self.NEW, "2027-spring")
+        assert len(written) == 5 and tree() == before and not [*tmp_path.rglob("*.new")]
+
+    def test_what_upstream_changed_meanwhile_can_be_merged(self, tree, tmp_path, monkeypatch):
+        """Back to the address and tag of the book, merge, and forth again: the way of the page on editions."""
+
+        def git(*arguments):
+            name = ["-c", "user.name=x", "-c", "user.email=x", "-c", "commit.gpgsign=false"]
+            subprocess.run(["git", *name, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+        def edit(name, old, new):
+            text = (tmp_path / name).read_text("utf-8")
+            assert old in text
+            (tmp_path / name).write_text(text.replace(old, new), "utf-8")
+
+        git("init", "-b", "main")
+        git("add", ".")
+        git("commit", "-m", "the book")
+        git("checkout", "-b", "upstream")
+        edit("CONTRIBUTING.md", "# Contributing", "# Corrected")
+        edit("hybridlib/__init__.py", f'__version__ = "{hybridlib.__version__}"', '__version__ = "9.8.7"')
+        places = ("README.md", "_config.yml", "book/made.ipynb", "hybridlib/__init__.py")
+        for name in places:
+            text = (tmp_path / name).read_text("utf-8")
+            (tmp_path / name).write_text(first_cells.at_tag(text, self.OLD, "v9.8.7"), "utf-8")
+        git("commit", "-am", "a new version")
+        git("checkout", "main")
+        repository.change(tmp_path, self.NEW, "2027-spring")
+        edit("CONTRIBUTING.md", "## Text", "## A teacher's own")
+        git("commit", "-am", "edition of spring 2027")
+
+        repository.change(tmp_path, self.OLD, first_cells.TAG)
+        git("commit", "-am", "back")
+        git("merge", "upstream")
+        repository.change(tmp_path, self.NEW, "2027-autumn")
+        texts = tree()
+        assert "# Corrected" in texts["CONTRIBUTING.md"] and "## A teacher's own" in texts["CONTRIBUTING.md"]
+        assert 'version__ = "9.8.7"' in texts["hybridlib/__init__.py"]
+        for name in places:
+            assert "2027-autumn" in texts[name] and "v9.8.7" not in texts[name], name
 
     @pytest.mark.parametrize(
         "url",
-        ["", "a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b"]
+        ["a-teacher/my-course", "https://github.com/a-teacher", "https://example.org/a/b", "git@github.com:a/b.git"]
         + [f"https://github.com/{name}" for name in ("../..", "a/..", "a/..git", "a/.git", "-a/b", "a/b/c", "a/b\nc")]
         + ["https://github.com/a/b; touch x", "https://github.com/ä/b", "https://github.com/a/b?c"],
     )
-    def test_refuses_what_colab_cannot_open(self, tmp_path, url):
-        shutil.copy(ROOT / "_config.yml", tmp_path)
+    def test_refuses_what_colab_cannot_open(self, tree, tmp_path, url):
+        before = tree()
         with pytest.raises(ValueError, match="OWNER/NAME"):
-            repository.change(tmp_path, url)
+            repository.change(tmp_path, url, "2027-spring")
+        assert tree() == before
+
+    @pytest.mark.parametrize(
+        "branch",
+        [
+            "spring 2027",
+            "-x",
+            ".x",
+            "x.",
+            "a..b",
+            "x.lock",
+            "a/b",
+            "a@{1}",
+            "a~1",
+            "ü",
+            "x\ny",
+            "HEAD",
+            "a;b",
+            '"',
+            "#",
+        ],
+    )
+    def test_refuses_what_is_no_tag(self, tree, tmp_path, branch):
+        before = tree()
+        with pytest.raises(ValueError, match="the name of a tag such as 2027-spring"):
+            repository.change(tmp_path, self.NEW, branch)
+        assert tree() == before
+
+    def test_refuses_another_version_and_nothing_at_all(self, tree, tmp_path):
+        before = tree()
+        with pytest.raises(ValueError, match=f"not the tag of this version, which is v{hybridlib.__version__}"):
+            repository.change(tmp_path, branch="v99.0")
+        with pytest.raises(ValueError, match="usage"):
+            repository.change(tmp_path)
+        assert tree() == before
 
 
 class TestCommandLine:
@@ -323,9 +468,9 @@ class TestCommandLine:
     @pytest.mark.parametrize("value", EVIL)
     @pytest.mark.parametrize(
         "target, name",
-        [("repository", "URL"), ("colab-test", "CHAPTERS"), ("lock", "HELD")]
+        [("repository", "URL"), ("repository", "BRANCH"), ("colab-test", "CHAPTERS"), ("lock", "HELD")]
         + [("elsewhere", name) for name in ("CHAPTERS", "SHIFT", "THREADS")]
-        + [("gpu-rehearsal", "CHAPTERS"), ("gpu-rehearsal", "FULL"), ("gpu-test", "CHAPTERS")],
+        + [("gpu-rehearsal", "CHAPTERS"), ("gpu-rehearsal", "FULL"), ("gpu-test", "CHAPTERS"), ("pdf", "CHAPTERS")],
     )
     def test_is_never_executed(self, tmp_path, target, name, value):
         shutil.copy(ROOT / "Makefile", tmp_path)
@@ -333,6 +478,7 @@ class TestCommandLine:
         inside.parent.mkdir(parents=True)
         inside.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" "${name}" "$OMP_NUM_THREADS" >> given\n')
         inside.chmod(0o755)
+        (inside.parent / "jupyter-book").symlink_to("python")
         command = ["make", target, f"PYTHON={inside}", f"{name}={value}"]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
         given = (tmp_path / "given").read_text().splitlines()
@@ -346,7 +492,9 @@ class TestCommandLine:
             ("execute.py", "made"),
             ("colab_test.py", "no-such-chapter"),
             ("lock.py", "--index-url=https://example.org"),
-            ("repository.py", "https://github.com/../.."),
+            ("repository.py", "https://github.com/../..", ""),
+            ("repository.py", "", "a b"),
+            ("repository.py", "", ""),
         ):
             ran = subprocess.run(
                 [sys.executable, ROOT / "tools" / script, *arguments], cwd=tmp_path, capture_output=True
@@ -415,33 +563,42 @@ class TestOldestVersions:
 
 
 class TestRelease:
-    """One version: the library's. The date is the changelog's. Everything else is written by `make first-cells`."""
+    """One version: the library's. The date is the changelog's. One tag: that of _config.yml, a term's or the version's.
+
+    Everything else is written by `make first-cells`.
+    """
 
     def test_the_changelog_has_it_with_a_date(self):
         assert first_cells.released()[0] == hybridlib.__version__
 
-    @pytest.mark.parametrize("name", ["_config.yml", "CITATION.cff", "README.md"])
+    @pytest.mark.parametrize("name", first_cells.FILES)
     def test_what_follows_it_does(self, name):
         text = (ROOT / name).read_text("utf-8")
-        assert text == first_cells.at_this_version(name, text), "`make first-cells` writes it"
-        assert hybridlib.__version__ in text
+        assert text == first_cells.at_this_version(text), "`make first-cells` writes it"
+        assert (hybridlib.__version__ if name == "CITATION.cff" else first_cells.TAG) in text
 
     def test_another_version_would_be_written_everywhere(self, monkeypatch):
         monkeypatch.setattr(first_cells, "TAG", "v9.8.7")
         monkeypatch.setattr(first_cells, "released", lambda: ("9.8.7", "2030-01-02"))
-        for name in ("_config.yml", "CITATION.cff", "README.md"):
-            text = first_cells.at_this_version(name, (ROOT / name).read_text("utf-8"))
-            assert "9.8.7" in text and hybridlib.__version__ not in text, name
-        assert "date-released: 2030-01-02" in first_cells.at_this_version("CITATION.cff", "date-released: 2000-01-01")
+        for name in first_cells.FILES:
+            text = first_cells.at_this_version((ROOT / name).read_text("utf-8"))
+            assert "9.8.7" in text and f"v{hybridlib.__version__}" not in text, name
+        assert "date-released: 2030-01-02" in first_cells.at_this_version("date-released: 2000-01-01")
         assert "@v9.8.7" in first_cells.first_cell_source()
+
+    def test_a_version_s_tag_follows_and_a_term_s_stays(self, monkeypatch):
+        monkeypatch.setattr(hybridlib, "__version__", "9.8.7")
+        expected = {"v0.1.0": "v9.8.7", "2027-spring": "2027-spring", "main": "main"}
+        assert {tag: first_cells.edition(tag) for tag in expected} == expected
 
     def test_buttons_cells_and_links_name_one_tag(self):
         config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
         citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-        assert config["branch"] == first_cells.TAG == f"v{citation['version']}"
+        assert config["branch"] == first_cells.TAG == hybridlib.__edition__
+        assert citation["version"] == hybridlib.__version__
         assert str(citation["date-released"]) == first_cells.released()[1]
         readme = (ROOT / "README.md").read_text("utf-8")
-        tags = {*re.findall(r"/blob/([^/]+)/book/", readme), *re.findall(r"git\+https://[^\s\"@]+@([\w.]+)", readme)}
+        tags = {*re.findall(r"/blob/([^/]+)/book/", readme), *re.findall(r"git\+https://[^\s\"@]+@([\w.-]+)", readme)}
         assert tags == {first_cells.TAG}
 
     @pytest.mark.parametrize("heading", ["## 0.1.0 (unreleased)", "## 0.1.0"])
@@ -473,7 +630,7 @@ class TestTemplates:
 
 def test_tests_mirror_the_house():
     missing = []
-    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__"}:
+    for room in ROOMS.keys() - {"__init__", "page", "recipes", "recipes.__main__", "teach", "teach.__main__"}:
         *folder, name = room.split(".")
         if not (place := ROOT.joinpath("tests", *folder, f"test_{name}.py")).exists():
             missing.append(str(place.relative_to(ROOT)))

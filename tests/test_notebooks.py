@@ -5,12 +5,15 @@ look at what it left in the notebook cache.
 """
 
 import json
+import re
 from pathlib import Path
 
 import first_cells
 import nbformat
 import pytest
+import reading
 from jupyter_cache import get_cache
+from test_reading import HEADER
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,3 +50,14 @@ def test_outputs_are_small_enough_to_load(path):
         for output in cell.get("outputs", [])
     ]
     assert sum(size for size, _ in sizes) < 4_000_000, sorted(sizes, reverse=True)[:3]
+
+
+@pytest.mark.parametrize("name", reading.names()[1:])
+def test_computing_takes_about_what_the_header_says(name):
+    """Processors differ: a page is off if it needs ten times as long, or a tenth, of what it says."""
+    cells = executed(ROOT / "book" / f"{name}.ipynb").cells
+    words = re.search(HEADER, "\n".join(cell.source for cell in cells if cell.cell_type == "markdown"))[3]
+    said = {"under a": 0.5, "about a": 1, "about two": 2, "about three": 3}[words]
+    printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    seconds = int(re.search(r"This page (?:computed for|took) (\d+) (?:CPU|seconds)", printed)[1])
+    assert said / 10 < seconds / 60 < said * 10, f"{seconds} CPU seconds; {name} says {words} CPU minute(s)"

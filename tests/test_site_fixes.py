@@ -3,8 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
-from site_fixes import chapters, escaped, linked, plain_docstring
+from repository import ORIGINAL
+from site_fixes import chapters, escaped, footer, linked, plain_docstring
 from test_house import ROOT
+
+import hybridlib
 
 
 def shown(text):
@@ -43,4 +46,20 @@ def test_examples_and_tables_keep_their_lines():
     assert found == (
         "Sum, :doc:`chapter 1 </book/learning-a-distribution>`.\n\n.. code-block:: text\n\n       a   b\n\n"
         ".. code-block:: pycon\n\n   >>> 1 + 1\n   2\n"
+    )
+
+
+def test_the_foot_of_a_page_names_licences_citation_and_version():
+    found = footer(ORIGINAL, f"v{hybridlib.__version__}")
+    for part in ("https://creativecommons.org/licenses/by/4.0/", "MIT", "/LICENSE", "/CITATION.cff"):
+        assert part in found, part
+    assert f"Version {hybridlib.__version__}</p>" in found and "Based on" not in found
+
+
+def test_the_foot_of_a_fork_s_page_says_whose_work_it_is():
+    found = footer("https://github.com/a-teacher/my-course", "2027-spring")
+    assert 'href="https://github.com/a-teacher/my-course/blob/2027-spring/LICENSE"' in found
+    assert f"Version {hybridlib.__version__}, edition 2027-spring" in found
+    assert (
+        f'Based on <em>Hybrid Generative Models</em> by its authors and contributors,\n<a href="{ORIGINAL}">' in found
     )

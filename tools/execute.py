@@ -24,18 +24,16 @@ import yaml
 from first_cells import notebooks
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.read import read_myst_markdown_notebook
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 SHIFT = """\
-import sys
-sys.path.append({folder!r})
-from shifted_seeds import shift
+from hybridlib.teach.seeds import shift
 shift({by})
-sys.path.pop()
-del shift, sys"""
+del shift"""
 
 
 @dataclass
@@ -47,14 +45,24 @@ class Ran:
     error: str | None = None
 
 
+def read(path: Path) -> nbformat.NotebookNode:
+    """A notebook, or a deck of slides in Markdown, whose cells are named by their lines."""
+    if path.suffix != ".md":
+        return nbformat.read(path, as_version=4)
+    notebook = read_myst_markdown_notebook(path.read_text("utf-8"), add_source_map=True, path=path)
+    for line, cell in zip(notebook.metadata.source_map, notebook.cells):
+        cell.id = f"line-{line + 1}"
+    return notebook
+
+
 def run(path: Path, folder: str | Path | None = None, shift: int = 0) -> Ran:
     """Execute one notebook in `folder` (default: a scratch folder), seeds larger by `shift`; errors are returned."""
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
             return run(path, scratch, shift)
-    ran = Ran(path, nbformat.read(path, as_version=4))
+    ran = Ran(path, read(path))
     if shift:
-        source = SHIFT.format(folder=str(ROOT / "tools"), by=shift)
+        source = SHIFT.format(by=shift)
         ran.notebook.cells.insert(0, nbformat.v4.new_code_cell(source, id="shift"))
     client = NotebookClient(
         ran.notebook,
@@ -132,17 +140,21 @@ def run_all(jobs: list[tuple], each) -> None:
         sys.exit("stopped, see above: " + "; ".join(errors))
 
 
-def into_the_cache() -> None:
-    cache = get_cache(ROOT / "_build" / ".jupyter_cache")
-    for path in notebooks():
-        cache.add_nb_to_project(str(path))
-    new = {Path(record.uri) for record in cache.list_unexecuted()} & set(notebooks())
+def into_the_cache(paths: list[Path], folder: Path) -> None:
+    """Execute what the cache in `folder` does not know, and keep it there."""
+    cache = get_cache(folder)
+
+    def known(path):
+        try:
+            return cache.match_cache_notebook(read(path))
+        except KeyError:
+            return None
 
     def keep(ran):
         bundle = CacheBundleIn(ran.notebook, str(ran.path), data={"execution_seconds": ran.seconds})
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
-    run_all([(path, path.parent) for path in sorted(new)], keep)
+    run_all([(path, path.parent) for path in sorted(paths) if not known(path)], keep)
 
 
 def chosen(names: list[str]) -> list[Path]:
@@ -162,7 +174,7 @@ def main(arguments: list[str]) -> None:
     if options.shift is None:
         if options.chapters:
             parser.error("chapters are chosen together with --shift; the build needs all")
-        into_the_cache()
+        into_the_cache(notebooks(), ROOT / "_build" / ".jupyter_cache")
         return
     paths = chosen(options.chapters)
     capability = os.environ.get("ATEN_CPU_CAPABILITY", "the processor's own")

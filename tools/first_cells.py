@@ -5,10 +5,11 @@ install, if hybridlib is missing. Without dependencies, so that nothing which Co
 mlxtend, for one, asks for a new numpy, and with that the running kernel breaks. `make first-cells` puts it at the top
 of every notebook; a test checks that it is there.
 
-It installs the tag of this version, and the buttons and README's links open the notebooks of the same tag, so chapter
-and library come from one state of the repository, also for a copy that a reader keeps. The version is written by hand
-in hybridlib/__init__.py and its date in the newest heading of CHANGELOG.md; _config.yml, CITATION.cff and README.md
-follow them here.
+It installs the tag of this edition, and the buttons and README's links open the notebooks of the same tag, so chapter
+and library come from one state of the repository, also for a copy that a reader keeps. The edition is the `branch` of
+_config.yml. A version's tag (v0.1.0) follows the version, which is written by hand in hybridlib/__init__.py with its
+date in the newest heading of CHANGELOG.md; any other name, such as a term's 2027-spring, stays until
+`make repository BRANCH=...` changes it. _config.yml, CITATION.cff, README.md and `__edition__` follow here.
 """
 
 import re
@@ -20,7 +21,16 @@ import yaml
 import hybridlib
 
 ROOT = Path(__file__).resolve().parent.parent
-TAG = f"v{hybridlib.__version__}"
+
+
+def edition(branch: str) -> str:
+    """The tag that chapters install: a term's own as it is, a version's always that of this version."""
+    return f"v{hybridlib.__version__}" if re.fullmatch(r"v\d+(\.\d+)+", branch) else branch
+
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
+TAG = edition(str(CONFIG["branch"]))
+FILES = ("_config.yml", "CITATION.cff", "README.md", "hybridlib/__init__.py")  # that name version, date or tag
 
 TEMPLATE = """\
 # On Colab: install the book's library and what Colab lacks for it;
@@ -45,8 +55,7 @@ if not find_spec("hybridlib"):
 
 
 def first_cell_source() -> str:
-    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    return TEMPLATE.format(url=url, tag=TAG)
+    return TEMPLATE.format(url=CONFIG["url"], tag=TAG)
 
 
 def released() -> tuple[str, str]:
@@ -57,18 +66,26 @@ def released() -> tuple[str, str]:
     return found.groups()
 
 
-def at_this_version(name: str, text: str) -> str:
-    """The text of _config.yml, CITATION.cff or README.md, with version, date and tag wherever they belong."""
-    version, date = released()
-    rules = {
-        "_config.yml": [(r"(?m)^(  branch: )\S+", TAG)],
-        "CITATION.cff": [(r"(?m)^(version: )\S+", version), (r"(?m)^(date-released: )\S+", date)],
-        "README.md": [(r"(colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/)[^/]+", TAG),
-                      (r'(@ git\+https://github\.com/[\w.-]+/[\w.-]+?)(?:@[\w.]+)?(?=")', f"@{TAG}")],
-    }  # fmt: skip
-    for pattern, value in rules[name]:
+def at_tag(text: str, url: str, tag: str) -> str:
+    """The text of any file, with the tag wherever one of the repository at `url` is named."""
+    place = re.escape(url.removeprefix("https://github.com/"))
+    rules = [
+        (rf'(git\+https://github\.com/{place})(?:@[\w.-]+)?(?=\\?")', f"@{tag}"),  # \\": inside a notebook
+        (rf"((?:github\.com|colab\.research\.google\.com/github)/{place}/(?:blob|tree)/)[\w.-]+", tag),
+        (r"(?m)^(  branch: )\S+", f'"{tag}"'),  # of _config.yml; quoted, because 2027 would be a number
+        (r"(?m)^(__edition__ = )\S+", f'"{tag}"'),
+    ]
+    for pattern, value in rules:
         text = re.sub(pattern, lambda found, value=value: found[1] + value, text)
     return text
+
+
+def at_this_version(text: str) -> str:
+    """The text of one of FILES, with version, date and tag wherever they belong."""
+    version, date = released()
+    text = re.sub(r"(?m)^(version: )\S+", rf"\g<1>{version}", text)
+    text = re.sub(r"(?m)^(date-released: )\S+", rf"\g<1>{date}", text)
+    return at_tag(text, CONFIG["url"], TAG)
 
 
 def notebooks() -> list[Path]:
@@ -86,8 +103,8 @@ def main() -> None:
         notebook = nbformat.reads(path.read_text(), as_version=4)
         put_first_cell(notebook)
         write(path, nbformat.writes(notebook) + "\n")
-    for name in ("_config.yml", "CITATION.cff", "README.md"):
-        write(ROOT / name, at_this_version(name, (ROOT / name).read_text("utf-8")))
+    for name in FILES:
+        write(ROOT / name, at_this_version((ROOT / name).read_text("utf-8")))
 
 
 def write(path: Path, text: str) -> None:

@@ -39,15 +39,20 @@ def forget_unless(name: str, fingerprint: str, *made: Path) -> None:
     note.write_text(fingerprint)
 
 
-def main() -> None:
-    library = [path for path in (ROOT / "hybridlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+def executed_with() -> str:
+    """The fingerprint of all that outputs follow from, but for the cells themselves."""
+    files = [path for path in (ROOT / "hybridlib").rglob("*") if path.is_file()]
+    library = [path for path in files if not {"__pycache__", "teach"} & {*path.parts}]  # no page needs what a course does
     sources = digest([*library, ROOT / "requirements.txt", ROOT / "tools/fresh.py"])
     data = hashlib.sha256("\n".join(data_folder()).encode()).hexdigest()
+    return "\n".join([sources, platform.python_version(), platform.machine(), data])
+
+
+def main() -> None:
     html, doctrees = BUILD / "html", BUILD / ".doctrees"
-    executed = [sources, platform.python_version(), platform.machine(), data]
-    forget_unless("executed-with.txt", "\n".join(executed), BUILD / ".jupyter_cache", html, doctrees)
+    forget_unless("executed-with.txt", executed_with(), BUILD / ".jupyter_cache", html, doctrees)
     # Pages that left the table of contents would stay in the site, and unchanged pages would keep an old layout.
-    layout = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "book/assets").iterdir()]
+    layout = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "book/assets").iterdir(), *(ROOT / "book/templates").rglob("*.html")]
     forget_unless("laid-out-with.txt", digest(layout), html, doctrees)
 
 

@@ -4,7 +4,11 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+import teaching
 import yaml
+from repository import ORIGINAL
+
+import hybridlib
 
 
 def correct_body(app, pagename, templatename, context, doctree):
@@ -20,6 +24,29 @@ def correct_body(app, pagename, templatename, context, doctree):
         body = body.replace("</h1>", f"</h1>\n{launch}", 1)
     # it is marked up as a list without list items, which screen readers report as broken
     context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+
+
+def without_widget_state(app, pagename, templatename, context, doctree):
+    """The site shows explorers as HTML: what a live widget would need is weight in front of the page."""
+    state = "application/vnd.jupyter.widget-state+json"
+    context["script_files"] = [file for file in context["script_files"] if file.attributes.get("type") != state]
+
+
+def footer(url, branch):
+    """The foot of every page: licences, citation, version, and in a fork whose work it is. HTML for the theme."""
+    files = f"{url}/blob/{branch}"
+    edition = "" if branch == f"v{hybridlib.__version__}" else f", edition {branch}"
+    cc = "https://creativecommons.org/licenses/by/4.0/"
+    based = f"""<p class="based-on">Based on <em>Hybrid Generative Models</em> by its authors and contributors,
+<a href="{ORIGINAL}">{ORIGINAL.removeprefix("https://")}</a>, CC BY 4.0 (text), MIT (code).</p>"""
+    return f"""<p class="licence">Text and figures: <a rel="license" href="{cc}">CC BY 4.0</a>. Code: MIT.
+<a href="{files}/LICENSE">The licences</a> · <a href="{files}/CITATION.cff">How to cite</a> ·
+Version {hybridlib.__version__}{edition}</p>{based if url != ORIGINAL else ""}"""
+
+
+def add_footer(app, pagename, templatename, context, doctree):
+    options = app.config.html_theme_options
+    context["theme_extra_footer"] = footer(options["repository_url"], options["repository_branch"])
 
 
 def plain_docstring(app, what, name, obj, options, lines):
@@ -73,5 +100,8 @@ def linked(line, pages):
 
 def setup(app):
     app.connect("html-page-context", correct_body)
+    app.connect("html-page-context", without_widget_state)
+    app.connect("html-page-context", add_footer)
     app.connect("autodoc-process-docstring", plain_docstring)
+    teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -109,6 +109,16 @@ def _words(tensor):
     return f"{tensor.item():.6g}" if tensor.ndim == 0 else "[" + ", ".join(map(_words, tensor)) + "]"
 
 
+def sizes(low: int, high: int, n: int = 1, *, seed: int = 0) -> list[int]:
+    """n whole numbers from low to high, both included: sizes for a property. The grader draws them with another seed.
+
+    >>> sizes(2, 9, 3)
+    [6, 9, 7]
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(low, high + 1, (n,), generator=generator).tolist()
+
+
 def ingredients(answer: Callable | tuple) -> set[str]:
     """What an answer is made of: the names that it uses, dotted ones too, and "for" and "while" where it loops.
 

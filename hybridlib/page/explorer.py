@@ -91,7 +91,7 @@ class Explorer(anywidget.AnyWidget):
         module = re.sub(r"^export default", "const explorer =", self._esm, flags=re.MULTILINE)
         module = re.sub(r"^export ", "", module, flags=re.MULTILINE)
         return f"""<div id="{name}"><noscript>This explorer needs JavaScript.</noscript></div>
-<script type="module">
+<script type="module" async>
 {module}
 const values = {{ data: {_script_json(self.data)}, state: {{}} }};
 const set = (key, value) => {{ values[key] = value; }};

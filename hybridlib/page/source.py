@@ -7,7 +7,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from .. import __version__
+from .. import __edition__
 from ..extras import optional
 
 with optional(__name__):
@@ -44,7 +44,7 @@ def listing(obj: object, *, docstring: bool = True) -> tuple[str, str]:
     code = re.sub(r" *# (fmt: skip|noqa\b.*)$", "", textwrap.dedent("".join(lines)).rstrip(), flags=re.MULTILINE)
     place = f"hybridlib/{file.relative_to(root).as_posix()}"
     anchor = "" if inspect.ismodule(obj) else f"#L{start}-L{start + len(lines) - 1}"
-    return code if docstring else _bare(code), f"[`{place}`]({repository()}/blob/v{__version__}/{place}{anchor})"
+    return code if docstring else _bare(code), f"[`{place}`]({repository()}/blob/{__edition__}/{place}{anchor})"
 
 
 def _bare(code):

@@ -8,7 +8,7 @@ import functools
 import importlib.util
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ def _written(model: Transformer, job: Job, n: int) -> Iterator[tuple[str, object
     shares = {key: found[key] for key in found if key in ("n", "valid", "novel") or key.startswith("unique")}
     yield "samples", {**shares, "examples": strings[:10]}
     if job.dataset:
-        yield from _apart(job, strings, known)
+        yield from _apart(job, strings, known[:n])
 
 
 def graphaf_recipe(
@@ -109,7 +109,7 @@ def graphaf_recipe(
         functools.partial(_judged, job=job, samples=samples), seeds=seeds, loss=_objective,
         protocol={
             "test molecules": len(data.test), "stereo": "dropped",
-            "alphabet": f"{data.A} atom types" + ", charges dropped" * neutral,
+            "alphabet": f"{_kinds(data.A, neutral)} atom types" + ", charges dropped" * neutral,
             "likelihood": "one order: a bound",
             "reading": reading, "w": w if reading == "flow" else None, "masked": masked, **DRAWN, "samples": samples,
         },
@@ -125,6 +125,11 @@ def _neutral(data: datasets.Molecules) -> datasets.Molecules:
         Graph(element[part.atoms.long()].to(part.atoms), part.bonds) for part in (data.train, data.valid, data.test)
     )
     return datasets.Molecules(*parts, A=max(ATOMS.index(kind.rstrip("+-")) for kind in ATOMS[: data.A + 1]))
+
+
+def _kinds(A: int, neutral: bool) -> int:
+    """Of the first A atom types, how many a training without charges can meet."""
+    return len({kind.rstrip("+-") if neutral else kind for kind in ATOMS[1 : A + 1]})
 
 
 def _judged(model: GraphAF, job: Job, samples: int) -> Iterator[tuple[str, object]]:
@@ -149,16 +154,19 @@ def _judged(model: GraphAF, job: Job, samples: int) -> Iterator[tuple[str, objec
     sizes = data.test.sizes.double()
     buckets = [int(sizes.quantile(q)) for q in (0.1, 0.5, 0.9)]
     yield "data_size", {"mean": round(sizes.mean().item(), 3)}
+    drawn = {}
     for label, T, check in (
         ("samples", 1.0, None), ("samples_best_temperature", best, None), ("samples_checked", 1.0, "reject"),
         ("samples_paper", 0.7, None),
     ):  # fmt: skip
-        graph = model.sample(samples, temperature=T, check=check, generator=torch.Generator().manual_seed(0))
-        found = metrics.quality(graph, known=known, buckets=buckets)
-        yield label, {"temperature": T, "check": check, **found, "examples": molecules.to_smiles(graph[:10])}
+        if (T, check) not in drawn:  # the best temperature may be 1
+            graph = model.sample(samples, temperature=T, check=check, generator=torch.Generator().manual_seed(0))
+            found = metrics.quality(graph, known=known, buckets=buckets)
+            drawn[T, check] = {"temperature": T, "check": check, **found, "examples": molecules.to_smiles(graph[:10])}
+        yield label, drawn[T, check]
         if label == "samples":
             yield "sizes", {name: _sizes(part) for name, part in (("samples", graph), ("data", data.test))}
-            yield from _apart(job, molecules.to_smiles(graph), known)
+            yield from _apart(job, molecules.to_smiles(graph), molecules.to_smiles(data.train[:samples]))
 
 
 def _sizes(graph: Graph) -> list[float]:
@@ -171,24 +179,27 @@ def _spelled(job: Job, part: str) -> tuple[str, ...]:
 
     if job.dataset:
         return tuple(datasets.load_strings(job.dataset, part))
-    return tuple(molecules.to_smiles(getattr(job.data, part)))
+    return tuple(filter(None, molecules.to_smiles(getattr(job.data, part))))
 
 
-def _apart(job: Job, smiles: list[str | None], known: tuple[str, ...]) -> Iterator[tuple[str, object]]:
-    """Pairs key, result: how far samples are from the test molecules, and as many training molecules, the floor.
+def _apart(job: Job, smiles: list[str | None], real: Sequence[str | None]) -> Iterator[tuple[str, object]]:
+    """Pairs key, result: how far samples are from the test molecules, and real training molecules, the floor.
 
-    The test molecules are as their file spells them, with stereochemistry: the protocol of the literature.
+    The test molecules are as their file spells them, with stereochemistry: the protocol of the literature. The real
+    ones are as the model could draw them: a graph drops the stereochemistry, and an alphabet without charges the
+    validity of some.
     """
     from .. import metrics, molecules  # need RDKit
 
-    valid = [text for text in map(molecules.canonical, filter(None, smiles)) if text]
+    valid, real_valid = (
+        tuple(text for text in map(molecules.canonical, filter(None, part)) if text) for part in (smiles, real)
+    )
     if len(valid) < 2:
         return
     test = _spelled(job, "test")
     yield "properties", metrics.property_distances(valid, test)
-    yield "distribution", _distances(tuple(valid), test, job.dataset)
-    real = tuple(molecules.canonical(text, stereo=False) for text in known[: len(smiles)])
-    yield "floor", _distances(real, test, job.dataset)
+    yield "distribution", _distances(valid, test, job.dataset)
+    yield "floor", {"valid": round(len(real_valid) / len(real), 5), **_distances(real_valid, test, job.dataset)}
     yield "strings", [text or "" for text in smiles]
 
 

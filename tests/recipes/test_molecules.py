@@ -28,7 +28,10 @@ def test_graphs_run_learn_and_are_judged(name, few_molecules, tmp_path):
         assert sum(shares) == pytest.approx(1, abs=1e-3)
     assert record["sizes"]["data"][:5] == pytest.approx([0, 0, 0, 5 / 6, 1 / 6], abs=1e-4)
     distances = {"FCD/Test", "SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv", "IntDiv2", "Filters", "NSPDK"}
-    assert set(record["distribution"]) == set(record["floor"]) == distances
+    assert set(record["distribution"]) == distances and set(record["floor"]) == {"valid", *distances}
+    assert record["floor"]["valid"] == 1
+    if record["temperatures"]["1.0"] == min(record["temperatures"].values()):
+        assert record["samples_best_temperature"] == record["samples"]
     assert record["distribution"]["FCD/Test"] > 0 and record["floor"]["SNN/Test"] == 1, "six molecules, in each part"
     lines = (tmp_path / f"{name}_0.smi").read_text().splitlines()
     assert len(lines) == 100 and sum(map(bool, lines)) == round(100 * record["samples"]["valid"]["value"])
@@ -58,6 +61,17 @@ def test_neutral_molecules_have_nine_types(tmp_path):
     assert data.A == 13 and {ATOMS[code] for code in data.train.atoms.unique()} <= {"", *neutral}
     assert torch.equal(data.train.bonds, charged.bonds)
     assert to_smiles(data.train[1:2]) == ["CC(=O)O"] and to_smiles(data.train[2:3]) == [None], "N with four bonds"
+
+
+@pytest.mark.filterwarnings("ignore:the Frechet ChemNet distance")  # of a few molecules
+def test_the_floor_of_a_model_without_charges_is_what_it_could_draw(tmp_path):
+    charged = from_smiles(["C[NH3+]", "CC(=O)[O-]", "C[N+](=O)[O-]", "CSCCl"] * 8, A=17, N=6)
+    options = {"H": 16, "layers": 1, "epochs": 8, "rows": 240, "samples": 50, "lr": 1e-2, "seeds": 1}
+    _, record = recipes.run(
+        "zinc_neutral", datasets.Molecules(charged, charged, charged, 17), folder=tmp_path, **options
+    )
+    assert record["protocol"]["alphabet"] == "9 atom types, charges dropped"
+    assert record["floor"]["valid"] == 0.75, "without its charges nitromethane is no molecule"
 
 
 def test_three_readings_by_seeds(few_molecules, tmp_path):

@@ -1,11 +1,13 @@
 """A server for the built site and a browser that can reach nothing else."""
 
 import threading
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import slides
 from browser import STALLED, find_browser
 from playwright.sync_api import sync_playwright
 
@@ -29,18 +31,32 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def site():
-    """Base URL of the built site, served from a free port of localhost, without a trailing slash."""
-    if not (HTML / "index.html").exists():
-        pytest.fail("there is no built site to test: run `make book` first", pytrace=False)
-    server = ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=str(HTML)))
+@contextmanager
+def served(folder, remedy):
+    """Base URL of a built folder, served from a free port of localhost, without a trailing slash."""
+    if not (folder / "index.html").exists():
+        pytest.fail(f"there is no {folder.relative_to(ROOT)} to test: run `{remedy}` first", pytrace=False)
+    server = ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://localhost:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Base URL of the built site."""
+    with served(HTML, "make book") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def lectern():
+    """Base URL of the built slides."""
+    with served(slides.OUT, "make teach") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +71,15 @@ def browser():
 
 
 @pytest.fixture
-def open_page(browser, site):
-    """`open_page(path, width=1280, scheme="light")` -> a loaded page; complaints fail the test at its end.
+def opened(browser):
+    """`opened(site, path, width=1280, scheme="light")` -> a loaded page; complaints fail the test at its end.
 
     Requests to other hosts are blocked, and each is a complaint, as is every console error, page error and
     failed request.
     """
     complaints, contexts = [], []
 
-    def open_page(path, *, width=1280, height=900, scheme="light", **options):
+    def opened(site, path, *, width=1280, height=900, scheme="light", **options):
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **options
         )
@@ -88,10 +104,16 @@ def open_page(browser, site):
         page.evaluate("async () => { await window.MathJax?.startup?.promise }")
         return page
 
-    yield open_page
+    yield opened
     for context in contexts:
         context.close()
     assert not complaints, "\n".join(dict.fromkeys(complaints))
+
+
+@pytest.fixture
+def open_page(opened, site):
+    """`open_page(path, ...)`: `opened` for pages of the book."""
+    return partial(opened, site)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
+from site_fixes import footer
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -91,6 +92,23 @@ def test_opens_in_colab(path):
     expected = f"https://colab.research.google.com/github/{place}/blob/{repository['branch']}/{path}.ipynb"
     links = {link["href"] for link in html(path).select("a[href*='colab.research.google.com']")}
     assert links == {expected}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_waits_for_nothing_that_it_does_not_use(path):
+    scripts = html(path).select("script")
+    useless = [s for s in scripts if "fontawesome" in s.get("src", "") or s.get("type", "").endswith("state+json")]
+    waiting = [s for s in scripts if s.get("type") == "module" and not s.has_attr("async")]
+    assert not useless and not waiting, [str(script)[:80] for script in useless + waiting]
+
+
+def test_every_page_names_licences_citation_and_version():
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
+    wanted = BeautifulSoup(footer(repository["url"], repository["branch"]), "html.parser").get_text().split()
+    for path in HTML.rglob("*.html"):
+        if "_static" not in path.parts and path != HTML / "index.html":  # which only leads to the first page
+            foot = BeautifulSoup(path.read_text("utf-8"), "html.parser").select_one("footer .extra_footer")
+            assert foot and foot.get_text().split() == wanted, path
 
 
 def test_every_link_inside_the_site_leads_somewhere():

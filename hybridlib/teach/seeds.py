@@ -1,5 +1,7 @@
 """Make every seed that a process uses from now on larger by a number: PyTorch's, numpy's and Python's.
 
+The grader draws with a teacher's seed so, and `make elsewhere` executes the chapters with others.
+
 A seed is shifted where a generator takes it, so the seeds that a chapter writes, those that it computes and the
 library's defaults move alike. The division of a data set into parts belongs to the data and stays: records and
 checkpoints were made with it. So do seeds of the explorers, which are drawn in the reader's browser.
@@ -7,6 +9,7 @@ checkpoints were made with it. So do seeds of the explorers, which are drawn in 
 
 import random
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,8 +17,17 @@ import torch
 FIXED = {"hybridlib.datasets"}  # rooms whose seeds define data
 
 
-def shift(by: int) -> None:
-    """Replace what takes seeds; `by` is added to every whole number given, once a process (a second call adds up)."""
+def shift(by: int) -> Callable[[], None]:
+    """Replace what takes seeds: `by` is added to every whole number given (a second call adds up) -> how to undo it.
+
+    >>> undo = shift(4)
+    >>> torch.Generator().manual_seed(3).initial_seed()
+    7
+    >>> undo()
+    """
+    names = {torch: ("Generator", "manual_seed"), torch.random: ("manual_seed",), random: ("Random", "seed")}
+    names[np.random] = "RandomState", "default_rng", "seed"
+    before = [(owner, name, getattr(owner, name)) for owner in names for name in names[owner]]
 
     def moved(seed):
         # frame 0 is this function, 1 the replacement below, 2 whoever gave the seed
@@ -54,3 +66,9 @@ def shift(by: int) -> None:
     np.random.default_rng = lambda seed=None: default_rng(moved(seed))
     np.random.seed = lambda seed=None: numpy_seed(moved(seed))
     random.seed = lambda a=None, version=2: python_seed(moved(a), version)
+
+    def undo():
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+    return undo
