@@ -41,8 +41,9 @@ def forget_unless(name: str, fingerprint: str, *made: Path) -> None:
 
 def executed_with() -> str:
     """The fingerprint of all that outputs follow from, but for the cells themselves."""
+    aside = {"__pycache__", "teach"}  # no page needs what a course does
     files = [path for path in (ROOT / "hybridlib").rglob("*") if path.is_file()]
-    library = [path for path in files if not {"__pycache__", "teach"} & {*path.parts}]  # no page needs what a course does
+    library = [path for path in files if not aside & {*path.relative_to(ROOT).parts}]
     sources = digest([*library, ROOT / "requirements.txt", ROOT / "tools/fresh.py"])
     data = hashlib.sha256("\n".join(data_folder()).encode()).hexdigest()
     return "\n".join([sources, platform.python_version(), platform.machine(), data])
@@ -52,7 +53,10 @@ def main() -> None:
     html, doctrees = BUILD / "html", BUILD / ".doctrees"
     forget_unless("executed-with.txt", executed_with(), BUILD / ".jupyter_cache", html, doctrees)
     # Pages that left the table of contents would stay in the site, and unchanged pages would keep an old layout.
-    layout = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "book/assets").iterdir(), *(ROOT / "book/templates").rglob("*.html")]
+    looks = [
+        path for folder in ("assets", "templates") for path in (ROOT / "book" / folder).rglob("*") if path.is_file()
+    ]
+    layout = [ROOT / "_config.yml", ROOT / "_toc.yml", *looks]
     forget_unless("laid-out-with.txt", digest(layout), html, doctrees)
 
 
