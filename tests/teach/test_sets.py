@@ -87,7 +87,7 @@ def test_minutes_are_those_that_the_chapters_and_the_longer_exercises_say():
                 longer.setdefault(one.notebook, []).append(one)
             else:
                 assert f", {one.minutes} minutes)" in one.text.splitlines()[0], one.title
-        assert len({one.notebook for one in chosen.exercises if one.notebook.parent == sets.LONGER}) >= 1
+        assert len({one.notebook for one in chosen.exercises if one.notebook.parent == sets.LONGER}) == 2
     for path, parts in longer.items():
         said = re.search(r"Time: about (\d+ minutes|two hours)", path.read_text("utf-8"))[1]
         minutes = 120 if said == "two hours" else int(said.split()[0])
