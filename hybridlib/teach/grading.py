@@ -171,13 +171,17 @@ def grade(chosen: Assignment, folder: Path, out: Path, *, seed: int, seconds: in
         raise ValueError(f"{out} is there already: name another folder, or remove it first")
     if not 0 <= seed < SEEDS:
         raise ValueError(f"the seed must be a whole number from 0, and below {SEEDS}, got {seed}")
+    if chosen.withheld:
+        raise ValueError(
+            f"the solution of {chosen.withheld[0]} is withheld here: grade on the default branch, "
+            "where the kit's own solutions are judged first with your seed"
+        )
     code = _extra_code(extra, chosen) if extra else ""
     handed_in = submissions(folder)
     checked = [one for one in chosen.exercises if not one.is_open]
     jobs = {str(one.notebook): [] for one in checked}
     for one in checked:  # the kit's own solution first: if that fails, nobody is graded
-        if (solution := with_those_before(one, chosen.exercises, as_answer)) is not None:
-            jobs[str(one.notebook)].append((None, one, solution))
+        jobs[str(one.notebook)].append((None, one, with_those_before(one, chosen.exercises, as_answer)))
         for submission in handed_in:
             if (codes := _codes(submission, one, chosen)) is not None:
                 jobs[str(one.notebook)].append((submission, one, codes))

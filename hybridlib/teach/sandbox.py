@@ -92,13 +92,20 @@ def _verdicts(job):
     for names in (given, trusted):
         for name, code in cells:
             exec(compile(code, f"<{name}>", "exec"), names)
+    _first_step()
     work = {name: partial(_judged, one, given, trusted, job["extra"]) for name, one in exercises.items()}
     for name, one in exercises.items():  # imports what is imported late, once for all
-        if (solution := with_those_before(one, graded, as_answer)) is not None:
-            outcomes = work[name](solution, verify_with=None)
-            if wrong := [told for told in outcomes if told[1] != feedback.PASSED]:
-                raise ValueError(f"{one.title}: with this seed the kit's own solution fails: {wrong[0]}")
+        outcomes = work[name](with_those_before(one, graded, as_answer), verify_with=None)
+        if wrong := [told for told in outcomes if told[1] != feedback.PASSED]:
+            raise ValueError(f"{one.title}: with this seed the kit's own solution fails: {wrong[0]}")
     return [_in_a_child(partial(work[row["exercise"]], row["codes"]), job) for row in job["answers"]]
+
+
+def _first_step():
+    """PyTorch imports hundreds of modules with its first optimizer: an answer that trains must not seem to tamper."""
+    weight = torch.zeros(1, requires_grad=True)
+    weight.sum().backward()
+    torch.optim.Adam([weight]).step()
 
 
 def _judged(exercise, given, trusted, extra, codes, verify_with=sealed):

@@ -25,6 +25,15 @@ def submitted(kit, answers=None, change=lambda notebook: None):
 
 
 DOUBLED = "# answer: small ex1 (leave this line)\ndef doubled(x):\n    return 2 * x\n"
+TRAINED = DOUBLED.replace(
+    "    return",
+    """    import torch
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.Adam([weight], lr=0.1)
+    weight.sum().backward()
+    optimizer.step()
+    return""",
+)
 FOURFOLD = "# answer: small ex2 (leave this line)\ndef fourfold(x):\n    return doubled(doubled(x))\n"
 RIGHT = {"small-ex1": DOUBLED, "small-ex2": FOURFOLD, "small-ex3": "Because <b>two</b> is two."}
 WRONG = {"small-ex1": DOUBLED.replace("2", "3"), "small-ex2": FOURFOLD}
@@ -84,6 +93,7 @@ CLASS = {
         "2 cells hold an answer, the last counts",
     ),
     "student-10": (lambda kit: submitted(kit, {"small-ex1": "%time\nimport os\n" + DOUBLED}), 6, 0, "mentions os"),
+    "student-17": (lambda kit: submitted(kit, {"small-ex1": TRAINED}), 6, 0, ""),
     "student-11": (lambda kit: "%PDF-1.7", 0, 0, "student-11.ipynb is no notebook"),
     "student-12": (lambda kit: "[" * 100_000, 0, 0, "is no notebook"),
     "student-13": (lambda kit: '{"cells": [{"cell_type": "code", "source": 5}]}', 0, 0, "is no notebook"),
@@ -114,10 +124,20 @@ def graded(kit):
         "def of_five(f):\n    exercise.same(f(5 * data), 20 * data)\n\n\nproperties = {'small ex2': [of_five]}\n"
     )
     told = grading.grade(sets.assignment("doubles"), folder, kit / "grades", seed=8513, seconds=5, extra=extra)
-    assert told.startswith("20 submissions graded with seed 8513")
+    assert told.startswith("21 submissions graded with seed 8513")
     with open(kit / "grades/grades.csv", newline="") as file:
         rows = {row["student"].lstrip("'"): row for row in csv.DictReader(file)}
     return rows, kit / "grades"
+
+
+def test_nobody_is_graded_where_solutions_are_withheld(kit):
+    """They are judged first: a seed for which a right answer fails would be found too late."""
+    (kit / "submissions").mkdir()
+    (kit / "submissions/student-01.ipynb").write_text(submitted(kit, RIGHT))
+    handouts.withhold([sets.assignment("doubles")])
+    with pytest.raises(ValueError, match="small ex1 is withheld here: grade on the default branch"):
+        grading.grade(sets.assignment("doubles"), kit / "submissions", kit / "grades", seed=8513, seconds=5)
+    assert not (kit / "grades").exists()
 
 
 def test_everybody_gets_what_is_due(graded):
