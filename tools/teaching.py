@@ -66,14 +66,9 @@ def to_solve(session, kinds, graded=()):
 
 
 def in_set(name):
-    """The exercises of chapters in a graded set -> {(chapter, ex1), ...}, none as long as nobody wrote the set."""
-    chosen = sets().get(name, {}).get("exercises", [])
+    """The exercises of chapters in a graded set -> {(chapter, ex1), ...}."""
+    chosen = data("assignments")[name]["exercises"]
     return {(item["from"], item["exercise"]) for item in chosen if item["from"] in reading.names()}
-
-
-def sets():
-    """teach/assignments.yml."""
-    return data("assignments") if (TEACH / "assignments.yml").exists() else {}
 
 
 def at_home(syllabus):
@@ -88,7 +83,7 @@ def at_home(syllabus):
         places += [place for name in part.get("instead", []) for place in sessions[name]["essentials"]]
         work = [exercise for session in own for exercise in to_solve(session, syllabus["kinds"], graded)]
         solve = sum(reading.exercises(name)[key].minutes for name, key in work)
-        handed = sum(60 * sets().get(name, {"hours": 6})["hours"] / given.count(name) for name in part.get("sets", []))
+        handed = sum(60 * data("assignments")[name]["hours"] / given.count(name) for name in part.get("sets", []))
         left = max(0, solve - (syllabus.get("worked", 0) if part["sessions"] else 0))
         found.append({"read": to_read(places), "solve": solve, "left": left, "graded": handed})
         found[-1]["total"] = found[-1]["read"] + left + handed

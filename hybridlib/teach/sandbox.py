@@ -95,10 +95,11 @@ def _verdicts(job):
     _first_step()
     work = {name: partial(_judged, one, given, trusted, job["extra"]) for name, one in exercises.items()}
     for name, one in exercises.items():  # imports what is imported late, once for all
-        outcomes = work[name](with_those_before(one, graded, as_answer), verify_with=None)
+        outcomes = work[name](with_those_before(one, graded, as_answer))
         if wrong := [told for told in outcomes if told[1] != feedback.PASSED]:
             raise ValueError(f"{one.title}: with this seed the kit's own solution fails: {wrong[0]}")
-    return [_in_a_child(partial(work[row["exercise"]], row["codes"]), job) for row in job["answers"]]
+    seals = _seals()  # once for all: looking at a thousand modules takes longer than most answers
+    return [_in_a_child(partial(work[row["exercise"]], row["codes"], seals), job) for row in job["answers"]]
 
 
 def _first_step():
@@ -108,10 +109,11 @@ def _first_step():
     torch.optim.Adam([weight]).step()
 
 
-def _judged(exercise, given, trusted, extra, codes, verify_with=sealed):
+def _judged(exercise, given, trusted, extra, codes, seals=()):
     """The outcomes of an exercise's check on the last of some cells of a student: [[property, verdict, message], ...].
 
-    The names for the answer (given) and for the check (trusted) come from two runs of the needed cells.
+    The names for the answer (given) and for the check (trusted) come from two runs of the needed cells. ``seals`` are
+    what `_seals` gives; none for the kit's own answers.
     """
     theirs, ours = dict(given), dict(trusted)
     for names in (theirs, ours):  # a stub may define more than it asks for
@@ -122,7 +124,8 @@ def _judged(exercise, given, trusted, extra, codes, verify_with=sealed):
     if extra:
         exec(compile(extra, "<extra>", "exec"), ours)
         properties += ours["properties"].get(exercise.title, [])
-    verify, verify_often = _seals(ours) if verify_with else (lambda: None, lambda: None)
+    own = sealed(ours, [])
+    verify, verify_often = (partial(_in_turn, seal, own) for seal in seals or (lambda: None, lambda: None))
     for code in codes:
         linecache.cache[ANSWER] = len(code), None, code.splitlines(keepends=True), ANSWER
         try:
@@ -143,11 +146,16 @@ def _judged(exercise, given, trusted, extra, codes, verify_with=sealed):
     return [[*told] for told in outcomes]
 
 
-def _seals(names):
-    """What verifies everything, after each property, and what verifies the most used, after each call."""
+def _seals():
+    """What verifies all modules, after each property, and what verifies the most used, after each call."""
     modules = trusted_modules()
     often = [module for module in modules if module.__name__ in ("builtins", "math", "torch", feedback.__name__)]
-    return sealed(names, modules), sealed(names, [*often, sys.modules["torch._tensor"]])
+    return sealed({}, modules), sealed({}, [*often, sys.modules["torch._tensor"]])
+
+
+def _in_turn(first, second):
+    first()
+    second()
 
 
 def _value(expression, names):
